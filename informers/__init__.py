@@ -1,0 +1,1 @@
+"""Shared informers for Kubernetes in asyncio: list, watch, store, index, tell handlers what changed."""
