@@ -1,0 +1,141 @@
+"""A BackupBlueprint made ready for resolving: parsed once, checked as far as it can be without a target.
+
+What no target could ever use (a template that does not parse, a variable that does not exist, a schedule that is no
+cron expression) is a `problem` and makes the blueprint unusable as a whole. What only may go wrong is a `warning`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from reconcilers import schedule as schedules
+from reconcilers.errors import Refusal
+from reconcilers.location import provider_of
+from reconcilers.reasons import Reason
+from reconcilers.rows import BlueprintRow
+from reconcilers.template import Leaf, Path, TemplateError, compile_tree, references
+from reconcilers.variables import VARIABLES
+
+_MOST_PROBLEMS = 10
+
+VERBATIM: tuple[Path, ...] = (
+    ("hooks",),
+    ("usagePolicy",),
+    ("runtimeSettings", "container", "lifecycle"),
+    ("runtimeSettings", "container", "livenessProbe"),
+    ("runtimeSettings", "container", "readinessProbe"),
+)
+"""Parts of a blueprint that are never substituted: scripts, in which `${…}` belongs to the shell, and selectors."""
+
+CONFIGURATION_FIELDS = (
+    "task",
+    "retentionPolicy",
+    "runtimeSettings",
+    "tempDir",
+    "interimVolumeTemplate",
+    "hooks",
+    "backupHistoryLimit",
+    "timeOut",
+    "retryConfig",
+)
+"""Fields that a BackupConfiguration takes over from its blueprint as they are."""
+
+REPOSITORY_FIELDS = ("wipeOut", "usagePolicy")
+"""Fields that a Repository takes over from its blueprint as they are, besides the backend."""
+
+_TELLS_APART = ({"TARGET_UID"}, {"TARGET_NAMESPACE", "TARGET_NAME"})
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A compiled blueprint. `template` is the spec with each string leaf parsed."""
+
+    name: str
+    template: Mapping[str, Any] = field(hash=False)
+    problems: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def invalid(self) -> str:
+        """All problems as one text, "" when the blueprint can be used."""
+        shown = "; ".join(str(problem) for problem in self.problems[:_MOST_PROBLEMS])
+        more = len(self.problems) - _MOST_PROBLEMS
+        return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def is_location(path: Path) -> bool:
+    """Whether the leaf at `path` of the spec is part of where data is kept."""
+    return path[:1] == ("backend",) and path[-1] != "storageSecretName"
+
+
+def compile_blueprint(row: BlueprintRow) -> Blueprint:
+    """The compiled blueprint of a row; remembered, because thousands of targets ask for the same one."""
+    return _compile(row.name, row.spec)
+
+
+@lru_cache(maxsize=512)
+def _compile(name: str, spec_json: str) -> Blueprint:
+    spec = json.loads(spec_json)
+    try:
+        template = compile_tree(spec, verbatim=lambda path: path in VERBATIM)
+    except TemplateError as error:
+        problem = Refusal(
+            Reason.INVALID_TEMPLATE, "spec." + str(error), "not a template", hint="write $${ for a literal ${"
+        )
+        return Blueprint(name=name, template={}, problems=(problem,))
+    return Blueprint(
+        name=name,
+        template=template,
+        problems=tuple(_problems(template, spec)),
+        warnings=tuple(_warnings(template, spec)),
+    )
+
+
+def _problems(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Refusal]:
+    found = [
+        Refusal(
+            Reason.UNKNOWN_VARIABLE,
+            "spec." + ".".join(path),
+            f"${{{reference.name}}} no such variable",
+            hint=f"known are {', '.join(VARIABLES)}; write $${{{reference.name}}} for the literal text",
+        )
+        for path, reference in references(template)
+        if reference.name not in VARIABLES
+    ]
+    try:
+        provider_of(spec.get("backend") or {})
+    except Refusal as refusal:
+        found.append(refusal)
+    schedule = template.get("schedule")
+    if isinstance(schedule, str) and schedule:
+        try:
+            schedules.check(schedule, field="spec.schedule")
+        except Refusal as refusal:
+            found.append(refusal)
+    return found
+
+
+def _warnings(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
+    found = []
+    used = {ref.name for path, ref in references(template) if is_location(path)}
+    if not any(needed <= used for needed in _TELLS_APART):
+        found.append(
+            "spec.backend: the location has neither ${TARGET_NAMESPACE} and ${TARGET_NAME} nor ${TARGET_UID}: "
+            "targets of the same name would share it"
+        )
+    elif "TARGET_UID" not in used and not used & {"TARGET_KIND", "TARGET_RESOURCE", "TARGET_APP_RESOURCE"}:
+        found.append(
+            "spec.backend: the location has no ${TARGET_KIND}: a Deployment and a StatefulSet of one name "
+            "would share it"
+        )
+    return found
+
+
+def schedule_of(template: Mapping[str, Any]) -> str | Leaf | None:
+    """The schedule as the blueprint has it: text, template or nothing."""
+    schedule = template.get("schedule")
+    return schedule if isinstance(schedule, str | Leaf) and schedule else None

@@ -1,0 +1,86 @@
+"""Telling from the cache alone whether an apply would change anything.
+
+A subset comparison of desired against live cannot see removals: a field that we applied yesterday and no longer want
+is still there, and the subset still matches. So the comparison is made over *what our field manager owns*: from the
+live object we cut out exactly the fields that its `managedFields` entry of ours lists (`fieldsV1`), together with
+their live values, and take a digest of that; the digest of a desired object is taken over its own content. The two are
+equal if and only if an apply would be a no-op: a changed value differs, a field that somebody else took over or
+removed is no longer owned, and a field that we no longer want is still owned.
+
+This relies on the lists in our CRDs being atomic, so that a list is one leaf; the only associative list in what we
+apply is `metadata.ownerReferences`.
+
+Source: KEP-555 (server-side apply), structured-merge-diff `fieldpath/serialize.go` for the format of fieldsV1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from reconcilers.marks import PRODUCT as MANAGER
+
+_IDENTITY = ("apiVersion", "kind")
+_IDENTITY_METADATA = ("name", "namespace", "uid")
+_ABSENT = object()
+
+
+def digest(content: Any) -> str:
+    """A short stable digest of JSON-like content; the order of keys does not matter."""
+    encoded = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return blake2b(encoded, digest_size=12).hexdigest()
+
+
+def desired_fingerprint(body: Mapping[str, Any]) -> str:
+    """The fingerprint that the live object will have once `body` is applied."""
+    content = {name: value for name, value in body.items() if name not in _IDENTITY}
+    metadata = {k: v for k, v in body.get("metadata", {}).items() if k not in _IDENTITY_METADATA}
+    content.pop("metadata", None)
+    if metadata:
+        content["metadata"] = metadata
+    return digest(content)
+
+
+def live_fingerprint(obj: Mapping[str, Any], *, manager: str = MANAGER) -> str:
+    """The fingerprint of what `manager` owns of a live object; "" when it has applied nothing to it."""
+    for entry in obj.get("metadata", {}).get("managedFields", ()):
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return digest(_cut(obj, entry.get("fieldsV1", {})))
+    return ""
+
+
+def _cut(value: Any, fields: Mapping[str, Any]) -> Any:
+    """The part of `value` that `fields` (fieldsV1) names. An owned field that is gone shows as None."""
+    children = {name: sub for name, sub in fields.items() if name != "."}
+    if not children:
+        return value
+    if any(name.startswith("f:") for name in children):
+        source = value if isinstance(value, Mapping) else {}
+        return {name[2:]: _cut(source.get(name[2:]), sub) for name, sub in children.items() if name.startswith("f:")}
+    return [_cut(_find(value, name), sub) for name, sub in sorted(children.items())]
+
+
+def _find(items: Any, selector: str) -> Any:
+    if not isinstance(items, list):
+        return None
+    kind, _, text = selector.partition(":")
+    wanted = json.loads(text)
+    if kind == "v":
+        return wanted if wanted in items else None
+    if kind == "i":
+        return items[wanted] if 0 <= wanted < len(items) else None
+    for item in items:
+        if isinstance(item, Mapping) and all(item.get(k, _ABSENT) == v for k, v in wanted.items()):
+            return item
+    return None
+
+
+def prune(value: Any) -> Any:
+    """`value` without nulls, which the API server drops and which would make every comparison fail."""
+    if isinstance(value, Mapping):
+        return {k: prune(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [prune(item) for item in value]
+    return value

@@ -1,0 +1,96 @@
+"""What a reconciler may look at: read-only views of cached state, never the API server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from informers.resource import ObjectKey
+from reconcilers.keys import Key
+from reconcilers.plan import Outcome
+from reconcilers.podtemplate import PodTemplate
+from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
+
+Claimant = Callable[[str], str | None]
+"""Who took a name or location a moment ago, while no cache shows it yet; None when it is free."""
+
+
+class SecretState(StrEnum):
+    """What is known about a storage Secret: of its existence only, never of its content."""
+
+    FOUND = "Found"
+    MISSING = "Missing"
+    UNCHECKED = "Unchecked"
+
+
+class TargetView(Protocol):
+    """What the reconciler of targets looks at."""
+
+    def target(self, key: Key) -> TargetRow | None:
+        """The target, None when it does not exist or names no blueprint."""
+        ...
+
+    def available(self, kind: str) -> bool:
+        """Whether the API server serves this kind; while it does not, an absent target means nothing."""
+        ...
+
+    def watches(self, namespace: str) -> bool:
+        """Whether objects in this namespace are seen by the operator."""
+        ...
+
+    def blueprint(self, name: str) -> BlueprintRow | None: ...
+
+    def repository(self, key: ObjectKey) -> RepositoryRow | None:
+        """Whatever Repository has this name, ours or not."""
+        ...
+
+    def repositories_of(self, target: Key) -> Iterable[RepositoryRow]:
+        """Our Repositories that serve, or once served, this target."""
+        ...
+
+    def repositories_at(self, location: str) -> Iterable[RepositoryRow]:
+        """Our Repositories with exactly this location."""
+        ...
+
+    def repositories_around(self, location: str) -> Iterable[RepositoryRow]:
+        """Our Repositories whose location contains this one or lies within it."""
+        ...
+
+    def configuration(self, key: ObjectKey) -> ConfigurationRow | None: ...
+
+    def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]: ...
+
+    def pod_template(self, target: TargetRow) -> PodTemplate | None:
+        """The pod template as read at exactly this generation of the target; None when it was not read."""
+        ...
+
+    def claimant(self, token: str) -> str | None:
+        """See `Claimant`."""
+        ...
+
+    def storage_secret(self, key: ObjectKey) -> SecretState: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How the targets of one blueprint stand."""
+
+    matched: int
+    configured: int
+    pending: int
+    failures: tuple[tuple[Key, Outcome], ...]
+    secrets: tuple[tuple[ObjectKey, SecretState], ...]
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
+
+
+class BlueprintView(Protocol):
+    """What the reconciler of blueprints looks at."""
+
+    def blueprint(self, name: str) -> BlueprintRow | None: ...
+
+    def summary(self, blueprint: str) -> Summary: ...

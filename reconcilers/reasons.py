@@ -1,0 +1,140 @@
+"""Every reason that conditions, Events and outcomes may carry. A closed list: the reference page is made from it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """CamelCase reasons; the docstring of each is what the reference prints."""
+
+    def __new__(cls, value: str, doc: str, warning: bool = True) -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.__doc__ = doc
+        member._warning = warning  # type: ignore[attr-defined]
+        return member
+
+    @property
+    def warning(self) -> bool:
+        """Whether an Event with this reason is a Warning."""
+        return bool(self._warning)  # type: ignore[attr-defined]
+
+    # outcomes of a target
+    CONFIGURED = ("Configured", "Repository and BackupConfiguration are in place.", False)
+    BLUEPRINT_NOT_FOUND = (
+        "BlueprintNotFound",
+        "The annotation names a BackupBlueprint that does not exist; objects applied earlier stay as they are.",
+    )
+    INVALID_BLUEPRINT = (
+        "InvalidBlueprint",
+        "The BackupBlueprint itself cannot be used; its status says why.",
+    )
+    INVALID_ANNOTATION = ("InvalidAnnotation", "The value of an annotation on the target cannot be used.")
+    UNKNOWN_VARIABLE = (
+        "UnknownVariable",
+        "The blueprint uses a variable that does not exist or has no value for this kind of target.",
+    )
+    VARIABLE_REJECTED = (
+        "VariableRejected",
+        "The value of a variable cannot stand where the blueprint puts it, for example a slash in a location.",
+    )
+    INVALID_SCHEDULE = ("InvalidSchedule", "The schedule is not a cron expression.")
+    INVALID_BACKEND = ("InvalidBackend", "The resolved backend is incomplete or ambiguous.")
+    VOLUME_NOT_FOUND = ("VolumeNotFound", "A volume that the annotation names is not in the pod template.")
+    PATH_NOT_MOUNTED = ("PathNotMounted", "A path to back up lies under none of the mounts.")
+    NOTHING_TO_BACK_UP = (
+        "NothingToBackUp",
+        "The workload mounts no persistent volume and its annotations name none.",
+    )
+    AMBIGUOUS_VOLUMES = (
+        "AmbiguousVolumes",
+        "The persistent volumes of the workload cannot be derived from its pod template; name them.",
+    )
+    NAME_CONFLICT = (
+        "NameConflict",
+        "An object with the name we need exists and is not ours; it is left alone.",
+    )
+    LOCATION_CONFLICT = (
+        "LocationConflict",
+        "Another target's Repository already uses the location this one resolves to.",
+    )
+    NAMESPACE_NOT_WATCHED = (
+        "NamespaceNotWatched",
+        "The blueprint puts objects into a namespace that this operator does not watch.",
+    )
+    BEING_DELETED = (
+        "BeingDeleted",
+        "An object of ours is still being deleted; it is made anew when it is gone.",
+    )
+    # outcomes of a write
+    ADMISSION_DENIED = ("AdmissionDenied", "An admission policy or webhook refused the object.")
+    FORBIDDEN = ("Forbidden", "The operator lacks the right for this request.")
+    QUOTA_EXCEEDED = ("QuotaExceeded", "A ResourceQuota leaves no room for the object.")
+    FIELD_CONFLICT = (
+        "FieldConflict",
+        "Another field manager keeps changing fields of an object that is ours; we stopped for a while.",
+    )
+    NAMESPACE_TERMINATING = (
+        "NamespaceTerminating",
+        "The namespace is being deleted; nothing is created in it.",
+        False,
+    )
+    APPLY_FAILED = ("ApplyFailed", "The API server refused or did not answer a write; it is tried again.")
+    # warnings that do not stand in the way
+    STORAGE_SECRET_MISSING = (
+        "StorageSecretMissing",
+        "The storage Secret does not exist in the Repository's namespace: backups cannot run until it does.",
+    )
+    NO_SCHEDULE = ("NoSchedule", "Neither blueprint nor annotation gives a schedule: nothing runs by itself.")
+    UNKNOWN_ANNOTATION = (
+        "UnknownAnnotation",
+        "An annotation under one of our prefixes means nothing for this kind of target.",
+    )
+    LOCATION_NESTED = (
+        "LocationNested",
+        "The location lies inside, or contains, the location of another Repository.",
+    )
+    # Events about writes
+    REPOSITORY_CREATED = ("RepositoryCreated", "A Repository was created for the target.", False)
+    REPOSITORY_UPDATED = ("RepositoryUpdated", "The target's Repository was changed.", False)
+    REPOSITORY_SUCCEEDED = (
+        "RepositorySucceeded",
+        "The backend changed, so a new Repository took over; the old one and its data are kept.",
+        False,
+    )
+    CONFIGURATION_CREATED = (
+        "BackupConfigurationCreated",
+        "A BackupConfiguration was created for the target.",
+        False,
+    )
+    CONFIGURATION_UPDATED = (
+        "BackupConfigurationUpdated",
+        "The target's BackupConfiguration was changed.",
+        False,
+    )
+    CONFIGURATION_DELETED = (
+        "BackupConfigurationDeleted",
+        "The target opted out: its BackupConfiguration was deleted, Repository and data are kept.",
+        False,
+    )
+    # conditions of a blueprint
+    RESOLVED = ("Resolved", "The blueprint is valid and ready for targets.", False)
+    INVALID_TEMPLATE = ("InvalidTemplate", "The blueprint's template cannot be used for any target.")
+    ALL_CONFIGURED = ("AllConfigured", "Every target that names the blueprint is configured.", False)
+    NO_TARGETS = ("NoTargets", "No target names the blueprint yet.", False)
+    TARGETS_FAILED = ("TargetsFailed", "Some targets that name the blueprint cannot be configured.")
+    ROLLING_OUT = ("RollingOut", "Targets are still being brought up to date.", False)
+    UP_TO_DATE = ("UpToDate", "No target is waiting to be brought up to date.", False)
+    DISTINCT = ("Distinct", "The location template tells any two targets apart.", False)
+    MAY_COLLIDE = (
+        "MayCollide",
+        "The location template lacks variables: two targets could resolve to one location (the second is refused).",
+    )
+    SECRETS_FOUND = ("Found", "The storage Secret exists in every namespace that needs it.", False)
+    SECRETS_MISSING = ("Missing", "The storage Secret is missing in some namespaces.")
+    SECRETS_UNCHECKED = (
+        "Unchecked",
+        "The operator may not read the storage Secret, or was told not to look.",
+        False,
+    )

@@ -1,0 +1,210 @@
+"""The Repository of a target: which one it is, and what it should look like.
+
+A Repository is never repointed once it holds snapshots: a changed backend gets a successor, and the old Repository is
+kept and says who succeeded it. One that serves again (the annotation came back, the backend was changed back) is found
+by its marks and its location.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from informers.resource import ObjectKey
+from reconcilers import marks
+from reconcilers.errors import Refusal
+from reconcilers.fields import desired_fingerprint
+from reconcilers.keys import Key
+from reconcilers.kinds import REPOSITORY
+from reconcilers.naming import base_name, distinct_name
+from reconcilers.plan import Apply, Claim
+from reconcilers.ports import Claimant, TargetView
+from reconcilers.reasons import Reason
+from reconcilers.resolve import Resolved
+from reconcilers.rows import RepositoryRow
+
+SUCCESSION = "autobackup-succession"
+"""Field manager of the one annotation that an old Repository gets; its other fields stay as they were applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The Repository that serves: its key, the live object if there is one, and the ones it takes over from."""
+
+    key: ObjectKey
+    live: RepositoryRow | None
+    predecessors: tuple[RepositoryRow, ...]
+    claims: tuple[Claim, ...]
+
+
+def owner_of(target: Key, blueprint: str) -> str:
+    """Who takes a name or location: one target with one blueprint."""
+    return f"{target} with blueprint {blueprint}"
+
+
+def choose(
+    claimant: Claimant,
+    view: TargetView,
+    *,
+    target: Key,
+    blueprint: str,
+    blueprints: Sequence[str],
+    resolved: Resolved,
+) -> Choice:
+    """The Repository for one target and blueprint; raises a Refusal when name or location is somebody else's.
+
+    `blueprints` are all that the target names: a Repository of one that it no longer names may be taken over.
+    """
+    owner = owner_of(target, blueprint)
+    mine = [
+        row
+        for row in view.repositories_of(target)
+        if row.mark is not None
+        and (row.mark.blueprint == blueprint or row.mark.blueprint not in blueprints)
+        and claimant(name_token(row.key)) in (None, owner)
+    ]
+    _refuse_taken_location(claimant, view, owner=owner, mine=mine, resolved=resolved)
+    live = _serving(mine, blueprint=blueprint, resolved=resolved)
+    if live is not None and live.deleting:
+        raise Refusal(
+            Reason.BEING_DELETED,
+            f"Repository {live.namespace}/{live.name}",
+            "is being deleted",
+            hint="it is created again when it is gone; its finalizers say what it waits for",
+        )
+    if live is not None:
+        key = live.key
+    else:
+        base = base_name(
+            target,
+            namespace=resolved.repository_namespace,
+            blueprint=blueprint if len(blueprints) > 1 else None,
+        )
+        key = _free_name(claimant, view, base=base, owner=owner, resolved=resolved)
+    return Choice(
+        key=key,
+        live=live,
+        predecessors=tuple(row for row in mine if row.key != key and not row.deleting),
+        claims=(Claim(location_token(resolved.location), owner), Claim(name_token(key), owner)),
+    )
+
+
+def name_token(key: ObjectKey) -> str:
+    return f"Repository {key.namespace}/{key.name}"
+
+
+def location_token(location: str) -> str:
+    return f"location {location}"
+
+
+def _serving(mine: Sequence[RepositoryRow], *, blueprint: str, resolved: Resolved) -> RepositoryRow | None:
+    """The live Repository to go on with: one with the same location, else one that nothing was written to yet."""
+    here = [row for row in mine if row.namespace == resolved.repository_namespace]
+
+    def preference(row: RepositoryRow) -> tuple[bool, bool, str]:
+        return (bool(row.succeeded_by), row.mark is None or row.mark.blueprint != blueprint, row.name)
+
+    same = [row for row in here if row.location == resolved.location]
+    unused = [row for row in here if not (row.has_snapshots or row.succeeded_by or row.deleting)]
+    return min(same or unused, key=preference, default=None)
+
+
+def _refuse_taken_location(
+    claimant: Claimant, view: TargetView, *, owner: str, mine: Sequence[RepositoryRow], resolved: Resolved
+) -> None:
+    own = {row.key for row in mine}
+    holder = next((row for row in view.repositories_at(resolved.location) if row.key not in own), None)
+    if holder is not None and holder.mark is not None:
+        whose = f"{holder.mark.target} (Repository {holder.namespace}/{holder.name})"
+    else:
+        other = claimant(location_token(resolved.location))
+        if other is None or other == owner:
+            return
+        whose = other
+    raise Refusal(
+        Reason.LOCATION_CONFLICT,
+        "spec.backend",
+        f"resolves to a location that belongs to {whose}",
+        value=resolved.location.partition("|")[2],
+        hint="put ${TARGET_NAMESPACE}, ${TARGET_KIND} and ${TARGET_NAME} into the blueprint's prefix, or delete that "
+        "Repository if its data is no longer wanted",
+    )
+
+
+def _free_name(claimant: Claimant, view: TargetView, *, base: str, owner: str, resolved: Resolved) -> ObjectKey:
+    namespace = resolved.repository_namespace
+    for name in (base, distinct_name(base, f"{owner} {resolved.location}")):
+        key = ObjectKey(namespace, name)
+        holder = view.repository(key)
+        if holder is None and claimant(name_token(key)) in (None, owner):
+            return key
+        if holder is not None and holder.mark is None:
+            break
+    raise Refusal(
+        Reason.NAME_CONFLICT,
+        f"Repository {namespace}/{name}",
+        "exists and was not made by this operator",
+        hint="rename or delete it; it is left alone",
+    )
+
+
+def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> tuple[dict[str, Any], str]:
+    """The object to apply and its fingerprint."""
+    mark = marks.Mark(target=target, blueprint=blueprint)
+    found: dict[str, Any] = {
+        "apiVersion": REPOSITORY.api_version,
+        "kind": REPOSITORY.kind,
+        "metadata": {
+            "name": choice.key.name,
+            "namespace": choice.key.namespace,
+            "labels": marks.labels_of(mark),
+            "annotations": marks.annotations_of(mark),
+        },
+        "spec": dict(resolved.repository),
+    }
+    fingerprint = desired_fingerprint(found)
+    if choice.live is not None:
+        found["metadata"]["uid"] = choice.live.uid
+    return found, fingerprint
+
+
+def steps(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> list[Apply]:
+    """What to write: the Repository itself unless it is as it should be, and the marks of succession."""
+    found: list[Apply] = []
+    wanted, fingerprint = body(choice, target=target, blueprint=blueprint, resolved=resolved)
+    live = choice.live
+    if live is None or live.fingerprint != fingerprint:
+        event = Reason.REPOSITORY_UPDATED if live else Reason.REPOSITORY_CREATED
+        if live is None and any(row.location != resolved.location for row in choice.predecessors):
+            event = Reason.REPOSITORY_SUCCEEDED
+        found.append(
+            Apply(
+                resource=REPOSITORY,
+                key=choice.key,
+                uid=live.uid if live else "",
+                body=wanted,
+                fingerprint=fingerprint,
+                event=event,
+            )
+        )
+    successor = f"{choice.key.namespace}/{choice.key.name}"
+    found.extend(_succession(row, successor) for row in choice.predecessors if row.succeeded_by != successor)
+    if live is not None and live.succeeded_by:
+        found.append(_succession(live, ""))
+    return found
+
+
+def _succession(row: RepositoryRow, successor: str) -> Apply:
+    """Write down, or take back, that `row` was succeeded."""
+    metadata: dict[str, Any] = {"name": row.name, "namespace": row.namespace, "uid": row.uid}
+    if successor:
+        metadata["annotations"] = {marks.SUCCEEDED_BY: successor}
+    return Apply(
+        resource=REPOSITORY,
+        key=row.key,
+        uid=row.uid,
+        body={"apiVersion": REPOSITORY.api_version, "kind": REPOSITORY.kind, "metadata": metadata},
+        fingerprint="",
+        manager=SUCCESSION,
+    )

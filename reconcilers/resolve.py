@@ -1,0 +1,119 @@
+"""From a target and a blueprint to the two objects: what they should contain, not yet what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconcilers import annotations as asked
+from reconcilers import podtemplate
+from reconcilers import schedule as schedules
+from reconcilers.annotations import Request
+from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, Blueprint, is_location
+from reconcilers.errors import Refusal
+from reconcilers.fields import prune
+from reconcilers.kinds import TARGETS, Family
+from reconcilers.location import locate
+from reconcilers.podtemplate import PodTemplate
+from reconcilers.reasons import Reason
+from reconcilers.rows import TargetRow
+from reconcilers.template import Path, Reference, render
+from reconcilers.variables import substitute, values
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Both specs, where the objects live, and where the data goes."""
+
+    repository_namespace: str
+    configuration_namespace: str
+    location: str
+    storage_secret: str
+    repository: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+
+
+def needs_pod_template(target: TargetRow) -> bool:
+    """Whether paths and mounts of this target are derived from, and checked against, a pod template."""
+    return TARGETS[target.kind].family is Family.WORKLOAD
+
+
+def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | None) -> Resolved:
+    """Both specs for one target and one blueprint. `repository` of the configuration is left to the caller, who knows
+    which Repository it will be.
+
+    Raises a Refusal for whatever cannot be used; the same input always gives the same result.
+    """
+    if blueprint.problems:
+        raise Refusal(
+            Reason.INVALID_BLUEPRINT,
+            f"BackupBlueprint {blueprint.name}",
+            blueprint.invalid,
+            hint="mend the blueprint; its targets follow by themselves",
+        )
+    request = asked.parse(dict(target.annotations), kind=target.kind)
+    known = values(target)
+
+    def value_of(path: Path, reference: Reference) -> str:
+        return substitute(path, reference, known=known, location=is_location(path), target=target)
+
+    spec = prune(render(blueprint.template, value_of))
+    backend = spec.get("backend") or {}
+    configuration_namespace = spec.get("backupNamespace") or target.namespace
+    repository_namespace = spec.get("repoNamespace") or configuration_namespace
+    location = locate(backend, namespace=repository_namespace)
+    return Resolved(
+        repository_namespace=repository_namespace,
+        configuration_namespace=configuration_namespace,
+        location=str(location),
+        storage_secret=str(backend.get("storageSecretName") or ""),
+        repository={"backend": backend, **_taken(spec, REPOSITORY_FIELDS)},
+        configuration=_configuration(target, request, spec, template, configuration_namespace),
+    )
+
+
+def _taken(spec: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: spec[name] for name in names if name in spec}
+
+
+def _configuration(
+    target: TargetRow,
+    request: Request,
+    spec: Mapping[str, Any],
+    template: PodTemplate | None,
+    namespace: str,
+) -> dict[str, Any]:
+    found = _taken(spec, CONFIGURATION_FIELDS)
+    schedule = request.schedule
+    if schedule is None and spec.get("schedule"):
+        schedule = schedules.check(str(spec["schedule"]), field="spec.schedule")
+    if schedule:
+        found["schedule"] = schedule
+    if request.params:
+        found["task"] = _with_params(found.get("task") or {}, request.params)
+    found["target"] = _target(target, request, template, namespace)
+    return found
+
+
+def _with_params(task: Mapping[str, Any], params: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The task with `params` laid over its own: the same name replaces, a new one is added at the end."""
+    merged = {param.get("name"): param for param in task.get("params") or ()}
+    merged.update({name: {"name": name, "value": value} for name, value in params})
+    return {**task, "params": list(merged.values())}
+
+
+def _target(target: TargetRow, request: Request, template: PodTemplate | None, namespace: str) -> dict[str, Any]:
+    ref = {
+        "apiVersion": TARGETS[target.kind].resource.api_version,
+        "kind": target.kind,
+        "name": target.name,
+    }
+    if namespace != target.namespace:
+        ref["namespace"] = target.namespace
+    found: dict[str, Any] = {"ref": ref}
+    if template is not None:
+        paths, mounts = podtemplate.choose(template, paths=request.paths, mounts=request.mounts)
+        found["paths"] = list(paths)
+        found["volumeMounts"] = [mount.as_json() for mount in mounts]
+    return found

@@ -1,0 +1,216 @@
+"""The reconciler of blueprints: the status that tells an admin how a blueprint and its targets stand.
+
+`Ready` speaks of the blueprint alone, so that one target's bad annotation does not make a blueprint unready for all;
+how the targets stand is `TargetsConfigured`, the counts and the bounded list of failures. `Reconciling` and `Stalled`
+follow kstatus: both abnormal when True. The remaining conditions warn.
+
+While targets are being brought up to date the counts are written at most once a second or so; after a restart, while
+every target is looked at for the first time, nothing is written that would only be written back a moment later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from informers.resource import ObjectKey
+from reconcilers.blueprint import Blueprint, compile_blueprint
+from reconcilers.keys import Key
+from reconcilers.kinds import BLUEPRINT
+from reconcilers.plan import ApplyStatus, EventIntent, Plan
+from reconcilers.ports import BlueprintView, SecretState, Summary
+from reconcilers.reasons import Reason
+from reconcilers.rows import BlueprintRow, Condition, canonical
+
+PROGRESS_SECONDS = 1.0
+"""How often the status of a blueprint is written while its targets are being brought up to date."""
+
+MOST_FAILURES = 50
+"""Failing targets listed in the status; `failed` counts them all."""
+
+_MOST_SECRETS = 50
+_LONGEST_MESSAGE = 1024
+
+CONDITIONS: tuple[tuple[str, str], ...] = (
+    ("Ready", "The blueprint is valid: targets that name it are configured from it."),
+    ("Reconciling", "Targets are still being brought up to date with the blueprint."),
+    ("Stalled", "The blueprint cannot be used for any target until somebody changes it."),
+    (
+        "TargetsConfigured",
+        "Every target that names the blueprint has its Repository and BackupConfiguration.",
+    ),
+    ("LocationDistinct", "The location template tells any two targets apart; False is a warning."),
+    (
+        "StorageSecretsFound",
+        "The storage Secret exists where Repositories need it; Unknown when not looked at.",
+    ),
+)
+
+
+def plan_blueprint(view: BlueprintView, key: Key) -> Plan:
+    """What to write into the status of one blueprint, if anything."""
+    row = view.blueprint(key.name)
+    if row is None or row.deleting:
+        return Plan()
+    summary = view.summary(key.name)
+    settled = _settled(row)
+    if summary.pending and settled and row.conditions:
+        return Plan(requeue_after=PROGRESS_SECONDS)
+    blueprint = compile_blueprint(row)
+    conditions = _conditions(row, blueprint, summary)
+    rest = _rest(row, summary)
+    requeue = PROGRESS_SECONDS if summary.pending else None
+    if conditions == row.conditions and canonical(rest) == row.status:
+        return Plan(requeue_after=requeue)
+    status = {**rest, "conditions": [_as_json(condition, row) for condition in conditions]}
+    return Plan(
+        steps=(ApplyStatus(BLUEPRINT, ObjectKey("", row.name), row.uid, status),),
+        events=() if summary.pending else tuple(_events(row, conditions)),
+        requeue_after=requeue,
+        subject=row.ref,
+    )
+
+
+def _settled(row: BlueprintRow) -> bool:
+    """Whether the status on record speaks of this generation and of targets that all were up to date."""
+    return all(
+        condition.observed_generation == row.generation
+        and (condition.type != "Reconciling" or condition.status == "False")
+        for condition in row.conditions
+    )
+
+
+def _conditions(row: BlueprintRow, blueprint: Blueprint, summary: Summary) -> tuple[Condition, ...]:
+    invalid = blueprint.invalid
+    found = [
+        _condition(row, "Ready", not invalid, Reason.INVALID_TEMPLATE if invalid else Reason.RESOLVED, invalid),
+        _condition(row, "Stalled", bool(invalid), Reason.INVALID_TEMPLATE if invalid else Reason.RESOLVED, invalid),
+        _condition(
+            row,
+            "Reconciling",
+            summary.pending > 0,
+            Reason.ROLLING_OUT if summary.pending else Reason.UP_TO_DATE,
+            f"{summary.pending} of {summary.matched} targets are still to be looked at" if summary.pending else "",
+        ),
+        _targets_configured(row, summary),
+        _condition(
+            row,
+            "LocationDistinct",
+            not blueprint.warnings,
+            Reason.MAY_COLLIDE if blueprint.warnings else Reason.DISTINCT,
+            "; ".join(blueprint.warnings),
+        ),
+        _secrets_found(row, summary),
+    ]
+    return tuple(sorted(found, key=lambda condition: condition.type))
+
+
+def _targets_configured(row: BlueprintRow, summary: Summary) -> Condition:
+    if summary.failures:
+        target, outcome = summary.failures[0]
+        message = f"{summary.failed} of {summary.matched} targets failed; {target}: {outcome.message}"
+        return _condition(row, "TargetsConfigured", False, Reason.TARGETS_FAILED, message)
+    if summary.pending:
+        message = f"{summary.configured} of {summary.matched} targets are configured"
+        return _condition(row, "TargetsConfigured", None, Reason.ROLLING_OUT, message)
+    if not summary.matched:
+        return _condition(row, "TargetsConfigured", True, Reason.NO_TARGETS, "no target names this blueprint yet")
+    return _condition(
+        row, "TargetsConfigured", True, Reason.ALL_CONFIGURED, f"{summary.configured} targets are configured"
+    )
+
+
+def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
+    missing = [key for key, state in summary.secrets if state is SecretState.MISSING]
+    unchecked = [key for key, state in summary.secrets if state is SecretState.UNCHECKED]
+    if missing:
+        shown = ", ".join(f"{key.namespace}/{key.name}" for key in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        message = f"missing: {shown}{more}; create them and backups can run"
+        return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_MISSING, message)
+    if unchecked:
+        message = (
+            f"not looked at in {len(unchecked)} of {len(summary.secrets)} namespaces: the operator has no right to "
+            "read the Secret there, or is configured not to look"
+        )
+        return _condition(row, "StorageSecretsFound", None, Reason.SECRETS_UNCHECKED, message)
+    return _condition(
+        row,
+        "StorageSecretsFound",
+        True,
+        Reason.SECRETS_FOUND,
+        f"found in {len(summary.secrets)} namespaces" if summary.secrets else "no target needs it yet",
+    )
+
+
+def _condition(row: BlueprintRow, name: str, status: bool | None, reason: Reason, message: str) -> Condition:
+    return Condition(
+        type=name,
+        status="Unknown" if status is None else str(status),
+        reason=reason.value,
+        message=message[:_LONGEST_MESSAGE],
+        observed_generation=row.generation,
+    )
+
+
+def _as_json(condition: Condition, row: BlueprintRow) -> dict[str, Any]:
+    """A condition as the API has it; `lastTransitionTime` only when it can be kept, else the applier sets it."""
+    before = next((old for old in row.conditions if old.type == condition.type), None)
+    found: dict[str, Any] = {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": condition.observed_generation,
+    }
+    if before is not None and before.status == condition.status and before.since:
+        found["lastTransitionTime"] = before.since
+    return found
+
+
+def _rest(row: BlueprintRow, summary: Summary) -> dict[str, Any]:
+    return {
+        "observedGeneration": row.generation,
+        "matched": summary.matched,
+        "configured": summary.configured,
+        "failed": summary.failed,
+        "pending": summary.pending,
+        "failures": [
+            {
+                "kind": target.kind,
+                "namespace": target.namespace,
+                "name": target.name,
+                "reason": outcome.reason.value,
+                "message": outcome.message[:_LONGEST_MESSAGE],
+            }
+            for target, outcome in summary.failures[:MOST_FAILURES]
+        ],
+        "storageSecrets": [
+            {"namespace": key.namespace, "name": key.name, "state": state.value}
+            for key, state in summary.secrets
+            if state is not SecretState.FOUND
+        ][:_MOST_SECRETS],
+    }
+
+
+def _events(row: BlueprintRow, conditions: tuple[Condition, ...]) -> list[EventIntent]:
+    """An Event for each condition that turned bad, and one when the blueprint became ready again."""
+    before = {condition.type: condition for condition in row.conditions}
+    found = []
+    for condition in conditions:
+        old = before.get(condition.type)
+        if condition.type not in ("Ready", "TargetsConfigured", "StorageSecretsFound", "LocationDistinct"):
+            continue
+        changed = old is None or (old.status, old.reason) != (condition.status, condition.reason)
+        bad = condition.status == "False"
+        recovered = condition.status == "True" and old is not None and old.status == "False"
+        if changed and (bad or recovered or (condition.type == "Ready" and old is None)):
+            found.append(
+                EventIntent(
+                    regarding=row.ref,
+                    type="Warning" if bad else "Normal",
+                    reason=condition.reason,
+                    action="Reconcile",
+                    note=f"{condition.type}: {condition.message or condition.reason}",
+                )
+            )
+    return found

@@ -1,0 +1,244 @@
+"""The reconciler of targets: from an annotated object to its Repositories and BackupConfigurations.
+
+Each blueprint that a target names is planned on its own: one that cannot be used leaves its last good objects as they
+are and does not stand in the way of the others. Opting out is the removal of a name from the annotation, or of the
+annotation, and nothing else: whatever cannot be understood keeps what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from informers.resource import ObjectKey
+from reconcilers import annotations as asked
+from reconcilers import backupconfiguration, podtemplate, repository
+from reconcilers.blueprint import compile_blueprint
+from reconcilers.errors import Refusal
+from reconcilers.keys import Key
+from reconcilers.kinds import CONFIGURATION
+from reconcilers.plan import Claim, Delete, Note, Outcome, Plan, ReadPodTemplate, State, Step
+from reconcilers.podtemplate import PodTemplate
+from reconcilers.ports import Claimant, SecretState, TargetView
+from reconcilers.reasons import Reason
+from reconcilers.resolve import Resolved, needs_pod_template, resolve
+from reconcilers.rows import ConfigurationRow, TargetRow
+
+_WAITING = frozenset({Reason.BEING_DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one blueprint contributes to the plan of a target."""
+
+    outcome: Outcome
+    steps: tuple[Step, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+
+def plan_target(view: TargetView, key: Key) -> Plan:
+    """What to do about one target. Pure: the same view gives the same plan."""
+    row = view.target(key)
+    live = tuple(view.configurations_of(key))
+    if row is None:
+        return Plan(steps=_deletions(live, key=key, wanted=())) if view.available(key.kind) else Plan()
+    if row.deleting:
+        return Plan(subject=row.ref)
+    try:
+        blueprints = asked.blueprint_names(row.annotation(asked.BLUEPRINT) or "")
+    except Refusal as refusal:
+        outcome = Outcome("", State.FAILED, refusal.reason, str(refusal))
+        return Plan(outcomes=(outcome,), subject=row.ref)
+
+    template = None
+    if needs_pod_template(row):
+        template = _known_template(view, row, live)
+        if template is None:
+            return Plan(needs=(ReadPodTemplate(key, row.uid, row.generation),), subject=row.ref)
+
+    notes = tuple(
+        Note(Reason.UNKNOWN_ANNOTATION, text)
+        for text in asked.without_effect((name for name, _ in row.annotations), kind=row.kind)
+    )
+    claimed: dict[str, str] = {}
+    parts = []
+    for name in blueprints:
+        part = _plan_one(
+            lambda token: claimed.get(token) or view.claimant(token),
+            view,
+            row,
+            blueprint=name,
+            blueprints=blueprints,
+            live=live,
+            template=template,
+            notes=notes,
+        )
+        claimed.update((claim.token, claim.owner) for claim in part.claims)
+        parts.append(part)
+    deletions: tuple[Delete, ...] = ()
+    if not _replacement_pending(parts, live):
+        taken_over = {step.key for part in parts for step in part.steps if step.resource == CONFIGURATION}
+        deletions = _deletions(live, key=key, wanted=blueprints, spared=taken_over)
+    return Plan(
+        steps=tuple(step for part in parts for step in part.steps) + deletions,
+        outcomes=tuple(part.outcome for part in parts),
+        claims=tuple(claim for part in parts for claim in part.claims),
+        subject=row.ref,
+    )
+
+
+def _known_template(view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow]) -> PodTemplate | None:
+    """The pod template at the row's generation: as recorded on a BackupConfiguration, else as read before."""
+    for configuration in live:
+        if configuration.pod_template and configuration.mark and configuration.mark.target_uid == row.uid:
+            recorded = podtemplate.recall(configuration.pod_template)
+            if recorded and recorded.generation == row.generation:
+                return recorded
+    return view.pod_template(row)
+
+
+def _replacement_pending(parts: Sequence[_Part], live: Sequence[ConfigurationRow]) -> bool:
+    """Whether a blueprint that the target names has nothing in place and cannot be used now.
+
+    Then what the target had before stays: the name of a blueprint may be misspelt, and a target must not lose its
+    backups over it.
+    """
+    in_place = {row.mark.blueprint for row in live if row.mark}
+    return any(part.outcome.state is not State.CONFIGURED and part.outcome.blueprint not in in_place for part in parts)
+
+
+def _plan_one(
+    claimant: Claimant,
+    view: TargetView,
+    row: TargetRow,
+    *,
+    blueprint: str,
+    blueprints: Sequence[str],
+    live: Sequence[ConfigurationRow],
+    template: PodTemplate | None,
+    notes: tuple[Note, ...],
+) -> _Part:
+    try:
+        found = view.blueprint(blueprint)
+        if found is None:
+            raise Refusal(
+                Reason.BLUEPRINT_NOT_FOUND,
+                asked.BLUEPRINT,
+                "no BackupBlueprint has this name",
+                value=blueprint,
+                hint="create it or correct the annotation; nothing that was applied before is deleted",
+            )
+        resolved = resolve(row, compile_blueprint(found), template)
+        for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
+            if not view.watches(namespace):
+                raise Refusal(
+                    Reason.NAMESPACE_NOT_WATCHED,
+                    f"BackupBlueprint {blueprint}",
+                    "puts objects into a namespace that this operator does not watch",
+                    value=namespace,
+                    hint="add it to the operator's namespaces",
+                )
+        repo = repository.choose(
+            claimant, view, target=row.key, blueprint=blueprint, blueprints=blueprints, resolved=resolved
+        )
+        configuration = backupconfiguration.choose(
+            claimant,
+            view,
+            target=row,
+            blueprint=blueprint,
+            blueprints=blueprints,
+            namespace=resolved.configuration_namespace,
+            live=live,
+        )
+    except Refusal as refusal:
+        state = State.WAITING if refusal.reason in _WAITING else State.FAILED
+        return _Part(Outcome(blueprint, state, refusal.reason, str(refusal), warnings=notes))
+
+    wanted, fingerprint = backupconfiguration.body(
+        configuration,
+        target=row,
+        blueprint=blueprint,
+        repository=repo.key,
+        resolved=resolved,
+        template=template,
+    )
+    steps: list[Step] = [
+        *repository.steps(repo, target=row.key, blueprint=blueprint, resolved=resolved),
+        *backupconfiguration.steps(configuration, wanted, fingerprint),
+    ]
+    moved = [
+        other for other in live if other.mark and other.mark.blueprint == blueprint and other.key != configuration.key
+    ]
+    steps.extend(_deletion(other, row.key, moved=True) for other in moved if not other.deleting)
+    secret = ObjectKey(resolved.repository_namespace, resolved.storage_secret) if resolved.storage_secret else None
+    return _Part(
+        outcome=Outcome(
+            blueprint=blueprint,
+            state=State.CONFIGURED,
+            reason=Reason.CONFIGURED,
+            message=f"Repository {repo.key.namespace}/{repo.key.name} and BackupConfiguration "
+            f"{configuration.key.namespace}/{configuration.key.name} are in place",
+            repository=repo.key,
+            configuration=configuration.key,
+            storage_secret=secret,
+            warnings=notes + tuple(_warnings(view, resolved, repo.key, secret)),
+        ),
+        steps=tuple(steps),
+        claims=repo.claims + configuration.claims,
+    )
+
+
+def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, secret: ObjectKey | None) -> list[Note]:
+    found = []
+    if "schedule" not in resolved.configuration:
+        found.append(
+            Note(
+                Reason.NO_SCHEDULE,
+                f"no schedule: set spec.schedule of the blueprint or the annotation {asked.SCHEDULE}",
+            )
+        )
+    around = next((row for row in view.repositories_around(resolved.location) if row.key != repo), None)
+    if around is not None:
+        found.append(
+            Note(
+                Reason.LOCATION_NESTED,
+                f"the location overlaps that of Repository {around.namespace}/{around.name}",
+            )
+        )
+    if secret is not None and view.storage_secret(secret) is SecretState.MISSING:
+        found.append(
+            Note(
+                Reason.STORAGE_SECRET_MISSING,
+                f"Secret {secret.namespace}/{secret.name} does not exist: create it and backups can run",
+            )
+        )
+    return found
+
+
+def _deletions(
+    live: Sequence[ConfigurationRow],
+    *,
+    key: Key,
+    wanted: Sequence[str],
+    spared: frozenset[ObjectKey] | set[ObjectKey] = frozenset(),
+) -> tuple[Delete, ...]:
+    """Deletion of each live BackupConfiguration whose blueprint the target does not name any more."""
+    return tuple(
+        _deletion(row, key)
+        for row in live
+        if row.mark and row.mark.blueprint not in wanted and row.key not in spared and not row.deleting
+    )
+
+
+def _deletion(row: ConfigurationRow, target: Key, *, moved: bool = False) -> Delete:
+    assert row.mark is not None
+    return Delete(
+        resource=CONFIGURATION,
+        key=row.key,
+        uid=row.uid,
+        target=target,
+        target_uid=row.mark.target_uid,
+        blueprint=row.mark.blueprint,
+        moved=moved,
+        event=None if moved else Reason.CONFIGURATION_DELETED,
+    )
