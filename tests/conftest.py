@@ -1,8 +1,8 @@
 """Fixtures for everything that needs a real API server.
 
 One control plane serves a whole run and starts when the first test asks for it; a test that stops, kills or
-reconfigures a server starts a `ControlPlane` of its own. Every test that uses these fixtures is marked `cluster`,
-so `-m "not cluster"` is the suite that needs nothing.
+reconfigures a server starts a `ControlPlane` of its own. Every test that uses these fixtures is marked
+`cluster`, so `-m "not cluster"` is the suite that needs nothing.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def remove_namespace(client: ApiClient, name: str) -> None:
 
 
 def grant(client: ApiClient, user: User, rules: Iterable[Mapping[str, Any]], *, namespace: str = "") -> str:
-    """Give a user these RBAC rules, in one namespace or in the cluster; returns the name of role and binding."""
+    """Give a user these rules, in one namespace or everywhere; returns the name of role and binding."""
     name = unique_name(f"{user.name}-may")
     scope = "" if namespace else "Cluster"
     place = {"namespace": namespace} if namespace else {}

@@ -16,7 +16,7 @@ import select
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -290,7 +290,7 @@ class ApiClient:
 
     def watch(
         self, kind: str, *, namespace: str | None = None, resource_version: str = "", seconds: int = 10
-    ) -> Iterator[Object]:
+    ) -> Generator[Object, None, None]:
         """Watch events until the server ends the watch after `seconds`. Uses a connection of its own."""
         query = {"watch": "true", "timeoutSeconds": str(seconds)}
         if resource_version:
