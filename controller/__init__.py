@@ -1,0 +1,1 @@
+"""The layer that runs: work queue, workers, the one writer, configuration, logs, metrics, health, events."""
