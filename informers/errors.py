@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - the names say what happened, in the words of the API itself
 """Every way in which talking to an API server fails, as one tree.
 
     ApiError                     what was attempted, what the server said, and (for 429, 503) when to come
