@@ -135,10 +135,10 @@ def _record(live: ConfigurationRow | None, template: PodTemplate) -> str:
     return podtemplate.record(template)
 
 
-def steps(choice: Choice, wanted: dict[str, Any], fingerprint: str) -> list[Apply]:
+def steps(view: TargetView, choice: Choice, *, wanted: dict[str, Any], fingerprint: str, blueprint: str) -> list[Apply]:
     """What to write: nothing when the live object is as it should be."""
     live = choice.live
-    if live is not None and live.fingerprint == fingerprint:
+    if live is not None and live.fingerprint in (fingerprint, view.effective(live.uid, fingerprint)):
         return []
     return [
         Apply(
@@ -147,6 +147,7 @@ def steps(choice: Choice, wanted: dict[str, Any], fingerprint: str) -> list[Appl
             uid=live.uid if live else "",
             body=wanted,
             fingerprint=fingerprint,
+            blueprint=blueprint,
             event=Reason.CONFIGURATION_UPDATED if live else Reason.CONFIGURATION_CREATED,
         )
     ]

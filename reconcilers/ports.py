@@ -70,6 +70,14 @@ class TargetView(Protocol):
         """See `Claimant`."""
         ...
 
+    def effective(self, uid: str, fingerprint: str) -> str:
+        """The fingerprint that the server made of an applied one, "" when nothing is remembered.
+
+        A server may change what is applied to it: a CRD that lacks a field drops it, a webhook adds one. Then the live
+        fingerprint never equals the desired one, and this is what tells that the apply has been done.
+        """
+        ...
+
     def storage_secret(self, key: ObjectKey) -> SecretState: ...
 
 

@@ -81,6 +81,8 @@ class Reason(StrEnum):
         False,
     )
     APPLY_FAILED = ("ApplyFailed", "The API server refused or did not answer a write; it is tried again.")
+    INVALID_OBJECT = ("InvalidObject", "The API server's validation refused the resolved object.")
+    INTERNAL_ERROR = ("InternalError", "A defect of the operator; its log has the traceback. It is tried again.")
     # warnings that do not stand in the way
     STORAGE_SECRET_MISSING = (
         "StorageSecretMissing",

@@ -169,12 +169,12 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
     return found, fingerprint
 
 
-def steps(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> list[Apply]:
+def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> list[Apply]:
     """What to write: the Repository itself unless it is as it should be, and the marks of succession."""
     found: list[Apply] = []
     wanted, fingerprint = body(choice, target=target, blueprint=blueprint, resolved=resolved)
     live = choice.live
-    if live is None or live.fingerprint != fingerprint:
+    if live is None or live.fingerprint not in (fingerprint, view.effective(live.uid, fingerprint)):
         event = Reason.REPOSITORY_UPDATED if live else Reason.REPOSITORY_CREATED
         if live is None and any(row.location != resolved.location for row in choice.predecessors):
             event = Reason.REPOSITORY_SUCCEEDED
@@ -185,17 +185,18 @@ def steps(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) ->
                 uid=live.uid if live else "",
                 body=wanted,
                 fingerprint=fingerprint,
+                blueprint=blueprint,
                 event=event,
             )
         )
     successor = f"{choice.key.namespace}/{choice.key.name}"
-    found.extend(_succession(row, successor) for row in choice.predecessors if row.succeeded_by != successor)
+    found.extend(_succession(row, successor, blueprint) for row in choice.predecessors if row.succeeded_by != successor)
     if live is not None and live.succeeded_by:
-        found.append(_succession(live, ""))
+        found.append(_succession(live, "", blueprint))
     return found
 
 
-def _succession(row: RepositoryRow, successor: str) -> Apply:
+def _succession(row: RepositoryRow, successor: str, blueprint: str) -> Apply:
     """Write down, or take back, that `row` was succeeded."""
     metadata: dict[str, Any] = {"name": row.name, "namespace": row.namespace, "uid": row.uid}
     if successor:
@@ -206,5 +207,6 @@ def _succession(row: RepositoryRow, successor: str) -> Apply:
         uid=row.uid,
         body={"apiVersion": REPOSITORY.api_version, "kind": REPOSITORY.kind, "metadata": metadata},
         fingerprint="",
+        blueprint=blueprint,
         manager=SUCCESSION,
     )

@@ -163,8 +163,8 @@ def _plan_one(
         template=template,
     )
     steps: list[Step] = [
-        *repository.steps(repo, target=row.key, blueprint=blueprint, resolved=resolved),
-        *backupconfiguration.steps(configuration, wanted, fingerprint),
+        *repository.steps(view, repo, target=row.key, blueprint=blueprint, resolved=resolved),
+        *backupconfiguration.steps(view, configuration, wanted=wanted, fingerprint=fingerprint, blueprint=blueprint),
     ]
     moved = [
         other for other in live if other.mark and other.mark.blueprint == blueprint and other.key != configuration.key
