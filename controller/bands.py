@@ -61,10 +61,7 @@ class Bands(Generic[E]):
 
     def depth(self) -> dict[int, int]:
         """How many wait, by the priority of the band they wait in now."""
-        return {
-            priority: sum(map(len, lanes.values()))
-            for priority, lanes in zip(BANDS, self._bands, strict=True)
-        }
+        return {priority: sum(map(len, lanes.values())) for priority, lanes in zip(BANDS, self._bands, strict=True)}
 
     def push(self, entry: E, index: int, now: float) -> None:
         """Put `entry` at the end of its lane in the band with this index."""

@@ -55,9 +55,7 @@ class RetryBucket:
             self._at = now
         wait = (1.0 - self._tokens) / self._rate
         if wait > self._max_wait:
-            return (
-                self._max_wait if self._uniform is None else self._uniform(self._max_wait / 2, self._max_wait)
-            )
+            return self._max_wait if self._uniform is None else self._uniform(self._max_wait / 2, self._max_wait)
         self._tokens -= 1.0
         return max(0.0, wait)
 
