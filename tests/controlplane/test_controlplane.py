@@ -50,9 +50,7 @@ def test_the_server_is_a_real_one(control_plane: ControlPlane, api: ApiClient) -
 
 
 def test_tls_is_verified(control_plane: ControlPlane, tmp_path: Path) -> None:
-    foreign = ApiClient(
-        control_plane.url, token="irrelevant", ca=Path(ssl.get_default_verify_paths().cafile or "")
-    )
+    foreign = ApiClient(control_plane.url, token="irrelevant", ca=Path(ssl.get_default_verify_paths().cafile or ""))
     with foreign, pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
         foreign.request("GET", "/version")
 
@@ -132,9 +130,7 @@ def test_the_audit_log_tells_who_wrote_what(api: ApiClient, audit_log: AuditLog,
     assert audit_log.writes(audit_log.mark()) == []
 
 
-def test_a_watch_is_in_the_audit_log_while_it_runs(
-    api: ApiClient, audit_log: AuditLog, namespace: str
-) -> None:
+def test_a_watch_is_in_the_audit_log_while_it_runs(api: ApiClient, audit_log: AuditLog, namespace: str) -> None:
     before = audit_log.mark()
     events = api.watch("v1/ConfigMap", namespace=namespace, seconds=30)
     api.create(config_map("seen", namespace))
@@ -216,9 +212,7 @@ def test_a_stalled_etcd_stalls_writes_until_it_resumes(breakable: ControlPlane) 
 def test_two_api_servers_serve_the_same_objects(breakable: ControlPlane) -> None:
     second = breakable.second_apiserver()
     breakable.client().apply(config_map("both", "default", from_="first"))
-    assert second.client("admin").get("v1/ConfigMap", "both", namespace="default")["data"] == {
-        "from_": "first"
-    }
+    assert second.client("admin").get("v1/ConfigMap", "both", namespace="default")["data"] == {"from_": "first"}
     assert second.url != breakable.url
     second.kill9()
     assert breakable.client().get("v1/ConfigMap", "both", namespace="default")
@@ -263,9 +257,7 @@ def test_a_killed_owner_leaves_no_process_and_no_folder() -> None:
         "print(plane.folder, plane.etcd.pid, plane.apiserver.process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as owner:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
         assert owner.stdout is not None
         folder, *pids = owner.stdout.readline().split()
         owner.send_signal(signal.SIGKILL)

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             signal.pause()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one would leave things behind
             print("\nstopping", file=sys.stderr)
 
 
@@ -54,6 +55,8 @@ def main() -> int:
     except (BuildFailed, ControlPlaneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -275,7 +275,10 @@ class ApiClient:
     def watch(
         self, kind: str, *, namespace: str | None = None, resource_version: str = "", seconds: int = 10
     ) -> Generator[Object, None, None]:
-        """Watch events until the server ends the watch after `seconds`. Uses a connection of its own."""
+        """Watch events until the server ends the watch after `seconds`; `ApiUnreachable` if it is cut before.
+
+        Uses a connection of its own.
+        """
         query = {"watch": "true", "timeoutSeconds": str(seconds)}
         if resource_version:
             query["resourceVersion"] = resource_version
@@ -286,8 +289,11 @@ class ApiClient:
             response = connection.getresponse()
             if response.status >= 400:
                 raise ApiFailure(f"GET {target}", response.status, response.read())
-            for line in response:
-                yield json.loads(line)
+            rest = b""
+            while piece := response.read1(1 << 16):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
         except (OSError, http.client.HTTPException) as error:
             raise ApiUnreachable(f"GET {self.server}{target}: {type(error).__name__}: {error}") from error
         finally:
