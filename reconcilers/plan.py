@@ -1,8 +1,8 @@
 """What a reconciler returns: data that says what to write, what to read first and what to report.
 
-Order matters: the steps of one blueprint run one after the other, and a step runs only if the ones before it succeeded;
-deletions run last, and only if everything else succeeded. Repositories come before the BackupConfigurations that name them, so a crash after any prefix leaves a state that the next
-reconcile completes.
+Order matters: the steps of one blueprint run one after the other, and a step runs only if the ones before it
+succeeded; deletions run last, and only if everything else succeeded. Repositories come before the
+BackupConfigurations that name them, so a crash after any prefix leaves a state that the next reconcile completes.
 """
 
 from __future__ import annotations

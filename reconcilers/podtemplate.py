@@ -209,7 +209,7 @@ def _outermost(mounts: tuple[Mount, ...]) -> tuple[str, ...]:
 
 
 def _is_under(path: str, parent: str) -> bool:
-    return path == parent or parent == "/" or path.startswith(parent + "/")
+    return parent in (path, "/") or path.startswith(parent + "/")
 
 
 def _shown(template: PodTemplate) -> str:

@@ -1,0 +1,169 @@
+"""The one writer of Repositories, BackupConfigurations and statuses.
+
+Every write goes through here: server-side apply with one field manager, the uid of the object when it is known, a
+deadline, a bound on what is in flight. Nothing is written to a target, ever.
+
+Contract: a write either returns what the server made of it or raises an `ApiError`; after an error its effect is
+unknown and the same write may be sent again. A deletion looks at the live target first (read from the API server, not
+from the cache): a stale cache must never cost anybody a backup.
+
+Sources: KEP-555; apiserver `endpoints/handlers/patch.go` for the uid check; KEP-5647 for the live read before a
+destructive act.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache
+
+from controller.inflight import InFlight
+from informers.clock import Clock
+from informers.errors import Conflict, NotFound, TooManyRequests
+from informers.resource import ObjectKey, Resource
+from informers.revision import parse_revision
+from informers.transport import Response, Transport
+from reconcilers import annotations as asked
+from reconcilers.errors import Refusal
+from reconcilers.fields import live_fingerprint
+from reconcilers.kinds import GROUP, TARGETS
+from reconcilers.marks import PRODUCT
+from reconcilers.plan import Apply, ApplyStatus, Delete
+
+SECONDS = 10.0
+"""Deadline of a write, for the server (`?timeout=`) and for us."""
+
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_APPLY = "application/apply-patch+yaml"
+_REMEMBERED = 65_536
+
+
+class NotOurs(Exception):
+    """A plan asked for a write to a kind that this operator never writes: a defect, stopped before it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did: whether anything changed, and from which resourceVersion on the caches show it."""
+
+    resource: Resource
+    key: ObjectKey
+    uid: str
+    revision: int
+    changed: bool
+
+
+class Applier:
+    """Sends the steps of a plan."""
+
+    def __init__(self, transport: Transport, clock: Clock, *, most_in_flight: int) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._in_flight = InFlight(most_in_flight)
+        self._effective: LRUCache[str, tuple[str, str]] = LRUCache(maxsize=_REMEMBERED)
+
+    def effective(self, uid: str, fingerprint: str) -> str:
+        """What the server made of the last apply to `uid`, if that apply had `fingerprint`; "" otherwise."""
+        desired, made = self._effective.get(uid, ("", ""))
+        return made if desired == fingerprint else ""
+
+    async def apply(self, step: Apply) -> Written:
+        """Apply one object; without force when it is new, so that a foreign object is never taken over."""
+        query = {"fieldManager": step.manager, "timeout": f"{SECONDS:.0f}s"}
+        if step.force:
+            query["force"] = "true"
+        response = await self._write("PATCH", step.resource, step.key, query=query, body=step.body)
+        live = response.json()
+        metadata = live["metadata"]
+        made = live_fingerprint(live)
+        if step.manager == PRODUCT and made != step.fingerprint:
+            self._effective[metadata["uid"]] = (step.fingerprint, made)
+        return Written(
+            step.resource, step.key, metadata["uid"], parse_revision(metadata["resourceVersion"]), changed=True
+        )
+
+    async def apply_status(self, step: ApplyStatus) -> Written:
+        """Apply a status; a condition without a time has just changed and gets the present one."""
+        now = self._clock.wall().strftime("%Y-%m-%dT%H:%M:%SZ")
+        status = dict(step.status)
+        status["conditions"] = [{"lastTransitionTime": now, **c} for c in status.get("conditions", ())]
+        body = {
+            "apiVersion": step.resource.api_version,
+            "kind": step.resource.kind,
+            "metadata": {"name": step.key.name, "uid": step.uid},
+            "status": status,
+        }
+        query = {"fieldManager": PRODUCT, "force": "true", "timeout": f"{SECONDS:.0f}s"}
+        response = await self._write("PATCH", step.resource, step.key, "status", query=query, body=body)
+        metadata = response.json()["metadata"]
+        revision = parse_revision(metadata["resourceVersion"])
+        return Written(step.resource, step.key, metadata["uid"], revision, changed=True)
+
+    async def delete(self, step: Delete) -> Written | None:
+        """Delete one object if its target, looked at live, does not ask for it. None when nothing was done."""
+        if not step.moved and await self._still_wanted(step):
+            return None
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": step.uid},
+            "propagationPolicy": "Background",
+        }
+        query = {"timeout": f"{SECONDS:.0f}s"}
+        try:
+            await self._write("DELETE", step.resource, step.key, query=query, body=body)
+        except NotFound:
+            return None
+        except Conflict as error:
+            if "UID in precondition" in error.message:
+                return None
+            raise
+        return Written(step.resource, step.key, step.uid, 0, changed=True)
+
+    async def _still_wanted(self, step: Delete) -> bool:
+        """Whether the live target still names the blueprint, or cannot be read well enough to say."""
+        resource = TARGETS[step.target.kind].resource
+        path = resource.object_path(ObjectKey(step.target.namespace, step.target.name))
+        try:
+            response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
+        except NotFound:
+            return False
+        named = (response.json()["metadata"].get("annotations") or {}).get(asked.BLUEPRINT)
+        if named is None:
+            return False
+        try:
+            return step.blueprint in asked.blueprint_names(named)
+        except Refusal:
+            return True
+
+    async def _write(
+        self,
+        method: str,
+        resource: Resource,
+        key: ObjectKey,
+        subresource: str = "",
+        *,
+        query: Mapping[str, str],
+        body: Mapping[str, Any],
+    ) -> Response:
+        if resource.group != GROUP:
+            raise NotOurs(f"{method} {resource.kind} {key.namespace}/{key.name}: not a kind of {GROUP}")
+        encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        async with self._in_flight:
+            try:
+                response = await self._transport.request(
+                    method,
+                    resource.object_path(key, subresource),
+                    query=query,
+                    body=encoded,
+                    content_type=_APPLY if method == "PATCH" else "application/json",
+                    timeout=SECONDS + 1.0,
+                )
+            except TooManyRequests:
+                self._in_flight.throttled()
+                raise
+        self._in_flight.succeeded()
+        return response

@@ -1,0 +1,147 @@
+"""The informers that auto backup needs, and the view of them that reconcilers look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from controller.applier import Applier
+from controller.claims import Claims
+from controller.outcomes import Outcomes
+from controller.secretcheck import StorageSecrets
+from controller.templates import PodTemplates
+from informers import InformerFactory, SharedInformer
+from informers.resource import ObjectKey
+from reconcilers import mapping
+from reconcilers.keys import Key
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.location import enclosing
+from reconcilers.ports import SecretState, Summary
+from reconcilers.rows import (
+    BLUEPRINTS,
+    CONFIGURATIONS,
+    REPOSITORIES,
+    BlueprintRow,
+    ConfigurationRow,
+    RepositoryRow,
+    TargetRow,
+    target_projection,
+)
+
+
+def _locations(row: RepositoryRow) -> Iterable[str]:
+    return (row.location,) if row.location else ()
+
+
+def _enclosing(row: RepositoryRow) -> Iterable[str]:
+    return enclosing(row.location) if row.location else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """One informer for each kind that takes part."""
+
+    targets: dict[str, SharedInformer[TargetRow]]
+    blueprints: SharedInformer[BlueprintRow]
+    repositories: SharedInformer[RepositoryRow]
+    configurations: SharedInformer[ConfigurationRow]
+    namespaces: frozenset[str]
+
+    @classmethod
+    def register(cls, factory: InformerFactory, *, namespaces: Iterable[str], openshift: bool) -> Caches:
+        """Ask the factory for all informers. The kinds that decide come first: they get the first streams."""
+        blueprints = factory.informer(BLUEPRINT, BLUEPRINTS)
+        repositories = factory.informer(
+            REPOSITORY,
+            REPOSITORIES,
+            indexes={"target": mapping.mark_index, "location": _locations, "enclosing": _enclosing},
+        )
+        configurations = factory.informer(CONFIGURATION, CONFIGURATIONS, indexes={"target": mapping.mark_index})
+        targets = {
+            name: factory.informer(
+                kind.resource,
+                target_projection(name),
+                indexes={"blueprint": mapping.blueprint_index},
+                optional=kind.optional,
+            )
+            for name, kind in TARGETS.items()
+            if openshift or not kind.openshift
+        }
+        return cls(targets, blueprints, repositories, configurations, frozenset(namespaces))
+
+
+class View:
+    """Implements `reconcilers.ports.TargetView` and `BlueprintView` over the caches and what is held in memory."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        *,
+        claims: Claims,
+        outcomes: Outcomes,
+        templates: PodTemplates,
+        secrets: StorageSecrets,
+        applier: Applier,
+    ) -> None:
+        self._caches = caches
+        self._outcomes = outcomes
+        self._secrets = secrets
+        self.claimant = claims.claimant
+        self.pod_template = templates.known
+        self.effective = applier.effective
+
+    def target(self, key: Key) -> TargetRow | None:
+        informer = self._caches.targets.get(key.kind)
+        return informer.store.get(ObjectKey(key.namespace, key.name)) if informer else None
+
+    def available(self, kind: str) -> bool:
+        informer = self._caches.targets.get(kind)
+        return informer is not None and informer.available
+
+    def watches(self, namespace: str) -> bool:
+        return not self._caches.namespaces or namespace in self._caches.namespaces
+
+    def blueprint(self, name: str) -> BlueprintRow | None:
+        return self._caches.blueprints.store.get(ObjectKey("", name))
+
+    def repository(self, key: ObjectKey) -> RepositoryRow | None:
+        return self._caches.repositories.store.get(key)
+
+    def repositories_of(self, target: Key) -> Iterable[RepositoryRow]:
+        return self._caches.repositories.store.index("target", target)
+
+    def repositories_at(self, location: str) -> Iterable[RepositoryRow]:
+        return self._caches.repositories.store.index("location", location)
+
+    def repositories_around(self, location: str) -> Iterator[RepositoryRow]:
+        store = self._caches.repositories.store
+        yield from store.index("enclosing", location)
+        for outer in enclosing(location):
+            yield from store.index("location", outer)
+
+    def configuration(self, key: ObjectKey) -> ConfigurationRow | None:
+        return self._caches.configurations.store.get(key)
+
+    def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
+        return self._caches.configurations.store.index("target", target)
+
+    def storage_secret(self, key: ObjectKey) -> SecretState:
+        return self._secrets.state(key)
+
+    def targets_of(self, blueprint: str) -> Iterator[Key]:
+        """Every target that names this blueprint."""
+        for informer in self._caches.targets.values():
+            for row in informer.store.index("blueprint", blueprint):
+                yield row.key
+
+    def generation_of(self, blueprint: str) -> int:
+        row = self.blueprint(blueprint)
+        return row.generation if row else 0
+
+    def summary(self, blueprint: str) -> Summary:
+        return self._outcomes.summarise(
+            blueprint,
+            generation=self.generation_of(blueprint),
+            matched=self.targets_of(blueprint),
+            secret_state=self._secrets.state,
+        )

@@ -1,0 +1,145 @@
+"""How each target stands with each blueprint, as of the last look at it.
+
+Derived state, held in memory only: after a restart every target is looked at once, and the table is whole again. An
+outcome is remembered together with the generation of the blueprint that it was reached with, so that after an edit
+the targets not yet looked at again can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from informers.resource import ObjectKey
+from reconcilers.keys import Key
+from reconcilers.plan import Outcome, State
+from reconcilers.ports import SecretState, Summary
+from reconcilers.reasons import Reason
+
+CONFLICTS = frozenset({Reason.NAME_CONFLICT, Reason.LOCATION_CONFLICT, Reason.BEING_DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An outcome that is not as it was; `before` is None the first time."""
+
+    before: Outcome | None
+    after: Outcome
+
+
+class Outcomes:
+    """The table, by target and by blueprint."""
+
+    def __init__(self) -> None:
+        self._by_target: dict[Key, tuple[Outcome, ...]] = {}
+        self._by_blueprint: dict[str, dict[Key, tuple[Outcome, int]]] = {}
+        self._conflicted: set[Key] = set()
+
+    def record(
+        self, target: Key, outcomes: tuple[Outcome, ...], generation_of: Callable[[str], int]
+    ) -> tuple[list[Change], set[str]]:
+        """Remember the outcomes of one look at a target.
+
+        `generation_of` gives the generation of a blueprint at the time of planning. Returns what changed, and the
+        blueprints whose summary may have changed.
+        """
+        before = {outcome.blueprint: outcome for outcome in self._by_target.get(target, ())}
+        changes, touched = [], set()
+        for outcome in outcomes:
+            generation = generation_of(outcome.blueprint)
+            records = self._by_blueprint.setdefault(outcome.blueprint, {})
+            known = records.get(target)
+            records[target] = (outcome, generation)
+            if known is None or known != (outcome, generation):
+                touched.add(outcome.blueprint)
+            old = before.pop(outcome.blueprint, None)
+            if old != outcome:
+                changes.append(Change(old, outcome))
+        for gone in before:
+            self._drop(gone, target)
+            touched.add(gone)
+        if outcomes:
+            self._by_target[target] = outcomes
+        else:
+            self._by_target.pop(target, None)
+        if any(outcome.reason in CONFLICTS for outcome in outcomes):
+            self._conflicted.add(target)
+        else:
+            self._conflicted.discard(target)
+        return changes, touched
+
+    def of(self, target: Key) -> tuple[Outcome, ...]:
+        return self._by_target.get(target, ())
+
+    def conflicted(self) -> tuple[Key, ...]:
+        """Targets that wait for a name or location to become free."""
+        return tuple(self._conflicted)
+
+    def storage_secrets(self) -> dict[ObjectKey, set[str]]:
+        """Each storage Secret that a configured target relies on, with the blueprints it is for."""
+        found: dict[ObjectKey, set[str]] = {}
+        for outcome in self._all():
+            if outcome.storage_secret is not None:
+                found.setdefault(outcome.storage_secret, set()).add(outcome.blueprint)
+        return found
+
+    def relying_on(self, secret: ObjectKey) -> list[Key]:
+        """The targets whose Repository uses this storage Secret."""
+        return [
+            target
+            for target, outcomes in self._by_target.items()
+            if any(outcome.storage_secret == secret for outcome in outcomes)
+        ]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Number of outcomes by kind of target and state."""
+        found: dict[tuple[str, str], int] = {}
+        for target, outcomes in self._by_target.items():
+            for outcome in outcomes:
+                cell = (target.kind, outcome.state.value)
+                found[cell] = found.get(cell, 0) + 1
+        return found
+
+    def summarise(
+        self,
+        blueprint: str,
+        *,
+        generation: int,
+        matched: Iterable[Key],
+        secret_state: Callable[[ObjectKey], SecretState],
+    ) -> Summary:
+        """How the targets `matched` stand with a blueprint at `generation`."""
+        records = self._by_blueprint.get(blueprint, {})
+        total = configured = 0
+        failures = []
+        secrets: set[ObjectKey] = set()
+        for target in matched:
+            total += 1
+            known = records.get(target)
+            if known is None or known[1] != generation:
+                continue
+            outcome = known[0]
+            if outcome.state is State.CONFIGURED:
+                configured += 1
+            elif outcome.state is State.FAILED:
+                failures.append((target, outcome))
+            if outcome.storage_secret is not None:
+                secrets.add(outcome.storage_secret)
+        failures.sort(key=lambda failure: failure[0])
+        return Summary(
+            matched=total,
+            configured=configured,
+            pending=total - configured - len(failures),
+            failures=tuple(failures),
+            secrets=tuple((key, secret_state(key)) for key in sorted(secrets)),
+        )
+
+    def _drop(self, blueprint: str, target: Key) -> None:
+        records = self._by_blueprint.get(blueprint, {})
+        records.pop(target, None)
+        if not records:
+            self._by_blueprint.pop(blueprint, None)
+
+    def _all(self) -> Iterator[Outcome]:
+        for outcomes in self._by_target.values():
+            yield from outcomes
