@@ -191,6 +191,10 @@ class Metrics:
         """Count one object looked at to be written; `result` is one of `APPLY_RESULTS`."""
         self.counter(f.APPLIES).labels(kind, result).inc()
 
+    def oscillated(self, kind: str) -> None:
+        """Count an object of this kind that is left alone because somebody undoes our writes."""
+        self.counter(f.OSCILLATIONS).labels(kind).inc()
+
     def event_dropped(self, reason: str) -> None:
         """Count a Kubernetes Event that was not written; `reason` is one of `DROP_REASONS`."""
         self.counter(f.EVENTS_DROPPED).labels(reason).inc()
