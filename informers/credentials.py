@@ -105,9 +105,7 @@ class StaticCredentials:
         self.namespace = namespace
         self.source = "given address"
         self._token = token
-        self._tls = TlsFiles(
-            RealClock(), ca_file=ca_file, cert_file=cert_file, key_file=key_file, verify=verify
-        )
+        self._tls = TlsFiles(RealClock(), ca_file=ca_file, cert_file=cert_file, key_file=key_file, verify=verify)
 
     def ssl_context(self) -> SSLContext | None:
         return self._tls.context() if self.server_url.startswith("https:") else None

@@ -31,6 +31,10 @@ class CredentialsError(Exception):
     """No usable API server address or credentials; the text names the source and the way out."""
 
 
+class NotSynced(Exception):
+    """Some informers did not get their first complete state in time; the text names each and its last error."""
+
+
 class ApiError(Exception):
     """A request that did not succeed."""
 
@@ -70,8 +74,16 @@ class IdleTimeout(TransportError):
     """Not a single byte arrived on a stream for the whole idle deadline."""
 
 
+class Unfinished(TransportError):
+    """A streaming list ended politely, but before all initial objects had come."""
+
+
 class DecodeError(ApiError):
     """The bytes received are not the JSON that the protocol promises."""
+
+
+class Rewound(DecodeError):
+    """A resourceVersion is lower than one already seen, as after a restore of the server's storage from a backup."""
 
 
 class BadRequest(ApiError):

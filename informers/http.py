@@ -82,18 +82,14 @@ class AiohttpTransport:
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
-        response = await self._send(
-            attempt, method, path, query=query, headers=headers, body=body, limits=limits
-        )
+        response = await self._send(attempt, method, path, query=query, headers=headers, body=body, limits=limits)
         try:
             content = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise _no_answer(attempt, error) from error
         finally:
             response.release()
-        return Response(
-            status=response.status, headers=_lower(response.headers), body=content, attempt=attempt
-        )
+        return Response(status=response.status, headers=_lower(response.headers), body=content, attempt=attempt)
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float

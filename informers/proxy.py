@@ -41,9 +41,7 @@ def is_loopback(host: str) -> bool:
 def _exempt(host: str, port: int, no_proxy: str) -> bool:
     address = _address(host)
     return any(
-        _matches(entry.strip().lower(), host.lower(), address, port)
-        for entry in no_proxy.split(",")
-        if entry.strip()
+        _matches(entry.strip().lower(), host.lower(), address, port) for entry in no_proxy.split(",") if entry.strip()
     )
 
 

@@ -1,0 +1,48 @@
+"""How long to wait after something went wrong.
+
+Contract: `next` gives 0.8 s, doubling to a cap of 30 s, each with up to as much again added by chance, so
+that the steady state is 30 to 60 s and informers that fail together do not return together (R18, R27). The
+sequence starts anew after two minutes in which nothing had to wait, not after the first success: a server
+that accepts a watch and drops it at once never gets more than eight requests a minute.
+
+`floor` is what the server asked for (Retry-After); it can lengthen a delay and never shortens one.
+
+Source of the idea: client-go `tools/cache/reflector.go: defaultBackoff*`; kube-rs `watcher.rs:
+DefaultBackoff`.
+"""
+
+from __future__ import annotations
+
+from informers.clock import Clock
+
+BASE_SECONDS = 0.8
+FACTOR = 2.0
+CAP_SECONDS = 30.0
+JITTER = 1.0
+RESET_SECONDS = 120.0
+
+
+class Backoff:
+    """One sequence of delays."""
+
+    __slots__ = ("_clock", "_interval", "_rested_until")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._interval = BASE_SECONDS
+        self._rested_until = float("-inf")
+
+    def next(self, *, floor: float = 0.0, slow: bool = False) -> float:
+        """The delay to take now; `slow` goes to the cap at once, for what only a person can mend."""
+        now = self._clock.monotonic()
+        if now - self._rested_until >= RESET_SECONDS:
+            self._interval = BASE_SECONDS
+        if slow:
+            self._interval = CAP_SECONDS
+        delay = self._interval * (1.0 + self._clock.uniform(0.0, JITTER))
+        if floor > delay:
+            # Jitter on top of the floor: everybody was given the same number of seconds.
+            delay = floor + self._clock.uniform(0.0, self._interval)
+        self._interval = min(self._interval * FACTOR, CAP_SECONDS)
+        self._rested_until = now + delay
+        return delay

@@ -1,0 +1,263 @@
+"""From lines to rows: decoding, projecting, and what to do with an object for which that fails.
+
+Contract: `gather` puts one initial event into a replacement, `gather_item` one element of a LIST; `apply`
+puts live events into the sink and moves `revision` behind them. All of it is synchronous (T1).
+
+Invariants:
+- `revision`, from which a watch is resumed, moves after the sink has the event (R11), by bookmarks as well
+  (R12), and never backwards: a lower one raises `Rewound`.
+- R20: an object that cannot be decoded or projected is counted and named, its old row stays, and neither the
+  events after it nor any other object waits. When an object begins to be undecodable in a live stream, one
+  repairing relist is asked for (`repair_wanted`), which mends a passing fault; a projection that raises would
+  raise again.
+- Event types and kinds outside the protocol are counted and ignored (H11).
+
+Source of the idea: client-go `reflector.go: handleAnyWatch`, which logs such an event and loses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from informers.clock import Clock
+from informers.errors import ApiError, DecodeError, Rewound, error_from_status
+from informers.frames import RawEvent, count_types, decode_item, decode_line, identify
+from informers.observer import InformerObserver
+from informers.projection import Projection, Row
+from informers.replacement import Replacement
+from informers.resource import ObjectKey, Resource
+from informers.revision import is_older, parse_revision
+
+R = TypeVar("R", bound=Row)
+
+
+class Sink(Protocol[R]):
+    """Where a reflector puts what it learns; implemented by the shared informer, synchronous throughout."""
+
+    def replace(
+        self, scope: str, replacement: Replacement[R], *, revision: int, authoritative: bool, initial: bool
+    ) -> bool:
+        """Make this the whole slice; False if it is older than what is there and not authoritative."""
+        ...
+
+    def upsert(self, row: R) -> None: ...
+
+    def remove(self, key: ObjectKey, *, uid: str, revision: int) -> None: ...
+
+    def advance(self, scope: str, revision: int) -> None: ...
+
+    def absent(self, scope: str) -> None:
+        """The kind is certainly not served."""
+        ...
+
+    def holds(self, scope: str) -> bool:
+        """Whether the slice has any rows."""
+        ...
+
+    def flush(self) -> None:
+        """The end of a batch: time to report counts."""
+        ...
+
+
+class Intake(Generic[R]):
+    """The synchronous half of a reflector."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        projection: Projection[R],
+        sink: Sink[R],
+        *,
+        namespace: str,
+        clock: Clock,
+        observer: InformerObserver,
+    ) -> None:
+        self.revision = ""
+        self.repair_wanted = False
+        self.last_bookmark_at: float | None = None
+        self.undecodable: set[ObjectKey] = set()
+        self.unidentified = 0
+        self.attempt = f"WATCH {resource.collection_path(namespace or None)}"
+        self._resource = resource
+        self._project = projection.project
+        self._metadata_only = projection.metadata_only
+        self._marker = projection.marker
+        self._sink = sink
+        self._namespace = namespace
+        self._clock = clock
+        self._observer = observer
+
+    # ---- the collection
+
+    def gather(self, line: bytes, replacement: Replacement[R]) -> RawEvent | None:
+        """Take one initial event; returns the bookmark that ends them."""
+        try:
+            event = decode_line(line, metadata_only=self._metadata_only, marker=self._marker)
+        except DecodeError as error:
+            self._skip_initial(identify(line), error, replacement)
+            return None
+        kind = event.type
+        if kind in ("ADDED", "MODIFIED"):
+            if event.document is None:
+                replacement.drop(event.namespace, event.name)
+            else:
+                self._gather_object(event, event.document, replacement)
+        elif kind == "DELETED":
+            replacement.drop(event.namespace, event.name)
+        elif kind == "ERROR":
+            raise self._stream_error(event)
+        elif kind == "BOOKMARK" and event.ends_initial_events:
+            if not event.resource_version:
+                raise DecodeError(self.attempt, reason="BadBookmark", message="no resourceVersion to watch from")
+            return event
+        return None
+
+    def gather_item(self, item: Any, replacement: Replacement[R], *, api_version: str, kind: str) -> None:
+        """Take one element of a LIST."""
+        try:
+            event = decode_item(item, api_version=api_version, kind=kind)
+        except DecodeError as error:
+            self._skip_initial(_key_of(item), error, replacement)
+        else:
+            self._gather_object(event, item, replacement)
+
+    def adopt(self, replacement: Replacement[R], revision: str, *, authoritative: bool, initial: bool) -> None:
+        """Hand over a collection that was received to its end."""
+        accepted = self._sink.replace(
+            self._namespace,
+            replacement,
+            revision=parse_revision(revision),
+            authoritative=authoritative,
+            initial=initial,
+        )
+        if not accepted:
+            raise Rewound(
+                self.attempt, reason="Rewound", message=f"the collection at {revision} is older than what is stored"
+            )
+        self.revision = revision
+        self.repair_wanted = False
+        self.last_bookmark_at = self._clock.monotonic()
+        self.undecodable = set(replacement.skipped)
+        self.unidentified = replacement.unidentified
+        self._report_undecodable()
+
+    def forget(self) -> None:
+        """The kind is not served: nothing of it is undecodable either."""
+        self.revision = ""
+        self.repair_wanted = False
+        self.undecodable = set()
+        self.unidentified = 0
+        self._report_undecodable()
+
+    def _gather_object(self, event: RawEvent, document: Any, replacement: Replacement[R]) -> None:
+        try:
+            row = self._project(document)
+        except Exception as error:  # a projection is foreign code: its failure is this object's, nobody else's
+            self._skip_initial(ObjectKey(event.namespace, event.name), error, replacement)
+            return
+        if row is None:
+            replacement.drop(event.namespace, event.name)
+        else:
+            replacement.put(row)
+
+    def _skip_initial(self, key: ObjectKey | None, error: Exception, replacement: Replacement[R]) -> None:
+        replacement.skip(key)
+        self._observer.decode_failed(self._resource, key, error)
+
+    # ---- live events
+
+    def apply(self, lines: Sequence[bytes]) -> int:
+        """Take live events; returns how many there were."""
+        types: list[str] = []
+        try:
+            for line in lines:
+                try:
+                    event = decode_line(line, metadata_only=self._metadata_only, marker=self._marker)
+                except DecodeError as error:
+                    self._skip(identify(line), error, passing=True)
+                    continue
+                types.append(event.type)
+                self._apply_event(event)
+        finally:
+            if types:
+                self._observer.events(self._resource, count_types(types))
+            self._sink.flush()
+        return len(types)
+
+    def _apply_event(self, event: RawEvent) -> None:
+        kind = event.type
+        if kind in ("ADDED", "MODIFIED"):
+            self._upsert(event)
+        elif kind == "DELETED":
+            self._remove(event)
+        elif kind == "BOOKMARK":
+            self.last_bookmark_at = self._clock.monotonic()
+        elif kind == "ERROR":
+            raise self._stream_error(event)
+        else:
+            return
+        if event.resource_version:
+            self._move_to(event.resource_version)
+
+    def _upsert(self, event: RawEvent) -> None:
+        if event.document is None:
+            self._remove(event)
+            return
+        key = ObjectKey(event.namespace, event.name)
+        try:
+            row = self._project(event.document)
+        except Exception as error:  # foreign code, as above
+            self._skip(key, error, passing=False)
+            return
+        if row is None:
+            self._remove(event)
+            return
+        self._heal(key)
+        self._sink.upsert(row)
+
+    def _remove(self, event: RawEvent) -> None:
+        key = ObjectKey(event.namespace, event.name)
+        self._heal(key)
+        self._sink.remove(key, uid=event.uid, revision=parse_revision(event.resource_version))
+
+    def _move_to(self, revision: str) -> None:
+        number = parse_revision(revision)
+        if is_older(number, parse_revision(self.revision)):
+            raise Rewound(
+                self.attempt,
+                reason="Rewound",
+                message=f"version {revision} came after {self.revision}: the server went back in time",
+            )
+        self.revision = revision
+        self._sink.advance(self._namespace, number)
+
+    def _skip(self, key: ObjectKey | None, error: Exception, *, passing: bool) -> None:
+        self._observer.decode_failed(self._resource, key, error)
+        known = key is not None and key in self.undecodable
+        if key is None:
+            self.unidentified += 1
+        else:
+            self.undecodable.add(key)
+        self.repair_wanted = self.repair_wanted or (passing and not known)
+        self._report_undecodable()
+
+    def _heal(self, key: ObjectKey) -> None:
+        if self.undecodable and key in self.undecodable:
+            self.undecodable.discard(key)
+            self._report_undecodable()
+
+    def _report_undecodable(self) -> None:
+        self._observer.undecodable(self._resource, len(self.undecodable) + self.unidentified)
+
+    def _stream_error(self, event: RawEvent) -> ApiError:
+        return error_from_status(self.attempt, event.document or {})
+
+
+def _key_of(item: Any) -> ObjectKey | None:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    namespace = metadata.get("namespace", "") if isinstance(metadata, dict) else None
+    if isinstance(name, str) and isinstance(namespace, str) and name:
+        return ObjectKey(namespace, name)
+    return None

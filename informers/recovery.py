@@ -1,0 +1,97 @@
+"""What to do after a failure: the whole policy as one pure function.
+
+Contract: `recover` looks at an error, at what was being attempted and at the kind, and says where to go on.
+It decides nothing about time except that a person may be needed (`slow`) and what the server asked for
+(`floor`).
+
+| failure | while watching | while reading the collection |
+|---|---|---|
+| 410, in whichever form (R13) | relist from the last version | consistent relist |
+| version too large (R14) | consistent relist | consistent relist |
+| version going backwards (R10) | consistent relist | consistent relist |
+| stored object unreadable (R16) | consistent relist | again |
+| 400, 405, 406, 415, 422 (R6) | again, same version | a streaming list is refused: LIST; else again |
+| 403 (R17) | slowly again, same version | slowly again |
+| 404 (R17) | wait for an optional kind; else slowly again | the same |
+| 429, refused, cut, anything else (R15, R16) | again, same version | again |
+| silence (R10) | again, same version; the second time consistent relist | again |
+
+Source of the idea: client-go `tools/cache/reflector.go: ListAndWatchWithContext`, and its tests, which are
+its policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from informers.errors import (
+    ApiError,
+    Expired,
+    Forbidden,
+    IdleTimeout,
+    NotFound,
+    ResourceVersionTooLarge,
+    Rewound,
+)
+
+_REFUSALS = frozenset((400, 405, 406, 415, 422))
+_STORE_READ_ERRORS = frozenset(("StorageReadError", "StoreReadError"))
+
+
+class Attempt(Enum):
+    """What failed."""
+
+    STREAMING_LIST = "streaming list"
+    LIST = "list"
+    WATCH = "watch"
+
+
+class Restart(Enum):
+    """Where to go on."""
+
+    RETRY = "the same again, from the same version"
+    RELIST = "read the collection, not older than the last version"
+    RELIST_CONSISTENT = "read the collection as it is now, whatever was known"
+    PLAIN_LIST = "read the collection with LIST from now on"
+    WAIT = "the kind is not served: wait for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The decision: where to go on, how patiently, and whether it is worth a word (an expired version is not)."""
+
+    restart: Restart
+    slow: bool = False
+    floor: float = 0.0
+    routine: bool = False
+
+
+def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: bool, silences: int) -> Recovery:
+    """The way out of `error`.
+
+    `consistent`: the attempt asked for the present state and no particular version. `silences`: how many
+    streams in a row, this one included, ended in silence without a bookmark.
+    """
+    if not isinstance(error, ApiError):
+        # A defect of ours or of a projection, not the server's: begin from nothing, nothing is lost.
+        return Recovery(Restart.RELIST_CONSISTENT)
+    floor = error.retry_after or 0.0
+    watching = attempt is Attempt.WATCH
+    if isinstance(error, Expired):
+        known = watching and not consistent
+        return Recovery(Restart.RELIST if known else Restart.RELIST_CONSISTENT, floor=floor, routine=True)
+    if isinstance(error, ResourceVersionTooLarge) or (watching and error.reason in _STORE_READ_ERRORS):
+        return Recovery(Restart.RELIST_CONSISTENT, floor=floor, routine=True)
+    if attempt is Attempt.STREAMING_LIST and error.status in _REFUSALS:
+        return Recovery(Restart.PLAIN_LIST, routine=True)
+    if isinstance(error, Rewound):
+        return Recovery(Restart.RELIST_CONSISTENT)
+    if isinstance(error, NotFound):
+        return Recovery(Restart.WAIT if optional else Restart.RETRY, slow=True, floor=floor, routine=optional)
+    if isinstance(error, Forbidden):
+        return Recovery(Restart.RETRY, slow=True, floor=floor)
+    if isinstance(error, IdleTimeout) and watching:
+        again = Restart.RELIST_CONSISTENT if silences >= 2 else Restart.RETRY
+        return Recovery(again, routine=again is Restart.RETRY)
+    return Recovery(Restart.RETRY, floor=floor)

@@ -1,0 +1,360 @@
+"""Keeps one slice of a store equal to what the API server has: the list and watch state machine.
+
+    START ──▶ STREAMING_LIST ──▶ WATCH ──▶ RESTING ──▶ WATCH, from the last version
+                    │              ▲          └──────▶ START, to read the collection again
+                    └──▶ LIST ─────┘
+    a kind that is not served: ──▶ ABSENT ──▶ START
+
+Contract: one reflector per resource and namespace (R1). `run` never returns and never raises but for
+cancellation; each `step` does what its state says and sets the next one. Whatever goes wrong takes one way
+out: `recovery.py` says where to go on, `backoff.py` how long to wait.
+
+Invariants:
+- The store's slice is replaced only by a collection that was received to its end (R3), and the stream that
+  brought it is the one that is watched afterwards (R5).
+- A byte at least every 70 s, or the connection counts as dead; the server sends bookmarks each minute (R10).
+- What is between reading a socket and telling the handlers is synchronous (`intake.py`). Handlers cannot
+  await, so none of them can keep a socket from being read (R24).
+
+Where this differs from client-go, on purpose:
+- R20: an undecodable event stops nothing; see `intake.py`.
+- R10: a version that goes backwards (a server whose storage was restored from a backup, kubernetes#107457) is
+  noticed and answered with a consistent relist; so are two silent streams in a row.
+
+Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one
+step).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Generic, TypeVar
+
+from informers.backoff import Backoff
+from informers.clock import Clock
+from informers.errors import ApiError, IdleTimeout, NotFound, Unfinished
+from informers.gates import Gates
+from informers.intake import Intake, Sink
+from informers.listing import read_pages
+from informers.observer import InformerObserver
+from informers.projection import Projection, Row
+from informers.recovery import Attempt, Recovery, Restart, recover
+from informers.replacement import Replacement
+from informers.resource import Resource
+from informers.stream import WatchStream
+from informers.transport import Transport
+
+R = TypeVar("R", bound=Row)
+
+ACCEPT_OBJECTS = "application/json"
+# The second choice is for servers that cannot reduce objects; whole ones are understood as well.
+ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+WATCH_SECONDS = (300.0, 600.0)
+SHORT_SECONDS = 1.0
+HEALTHY_SECONDS = 60.0
+
+
+class State(Enum):
+    """What a reflector is doing."""
+
+    START = "start"
+    STREAMING_LIST = "streaming list"
+    LIST = "list"
+    WATCH = "watch"
+    RESTING = "resting"
+    ABSENT = "absent"
+
+
+_ATTEMPTS = {
+    State.STREAMING_LIST: Attempt.STREAMING_LIST,
+    State.LIST: Attempt.LIST,
+    State.WATCH: Attempt.WATCH,
+}
+
+
+class Reflector(Generic[R]):
+    """One resource in one namespace, or in all of them."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        projection: Projection[R],
+        sink: Sink[R],
+        *,
+        namespace: str,
+        optional: bool,
+        transport: Transport,
+        clock: Clock,
+        observer: InformerObserver,
+        gates: Gates,
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self.state = State.START
+        self.synced = False
+        self.last_error: Exception | None = None
+        self.last_event_at: float | None = None
+        self.relists = 0
+        self.intake = Intake(resource, projection, sink, namespace=namespace, clock=clock, observer=observer)
+        self._path = resource.collection_path(namespace or None)
+        self._metadata_only = projection.metadata_only
+        self._sink = sink
+        self._optional = optional
+        self._transport = transport
+        self._clock = clock
+        self._observer = observer
+        self._gates = gates
+        self._backoff = Backoff(clock)
+        self._wake = asyncio.Event()
+        self._stream: WatchStream | None = None
+        self._consistent = True
+        self._silences = 0
+        self._unfinished = 0
+        self._repair_at: float | None = None
+        self._delay = 0.0
+        self._after_rest = State.START
+        self._started_at = clock.monotonic()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._started_at = self._clock.monotonic()
+        try:
+            while True:
+                await self.step()
+        finally:
+            await self._close_stream("stopped")
+
+    def poke(self) -> None:
+        """The kind may be served now: do not wait any longer for it."""
+        self._wake.set()
+
+    async def step(self) -> None:
+        """Do what the state says, and set the next one."""
+        if self.state in _ATTEMPTS:
+            await self._try(_ATTEMPTS[self.state])
+        elif self.state is State.START:
+            streaming = self._gates.may_stream(self.resource)
+            self.state = State.STREAMING_LIST if streaming else State.LIST
+        else:
+            await self._rest()
+
+    # ---- reading the whole collection
+
+    async def _streaming_list(self) -> None:
+        """R2 to R5: the initial events of a watch, up to the bookmark that ends them."""
+        started = self._clock.monotonic()
+        # Consistent (R7) at the start and when in doubt: a cache that lags behind would take us back in time.
+        wanted = "" if self._consistent else self.intake.revision
+        stream = await self._open(wanted, sendInitialEvents="true", resourceVersionMatch="NotOlderThan")
+        replacement: Replacement[R] = Replacement()
+        while (lines := await stream.next_lines()) is not None:
+            self.last_event_at = self._clock.monotonic()
+            for position, line in enumerate(lines, start=1):
+                end = self.intake.gather(line, replacement)
+                if end is not None:
+                    stream.put_back(lines[position:])
+                    self._adopt(replacement, end.resource_version, authoritative=not wanted, started=started)
+                    return
+        raise Unfinished(
+            f"WATCH {self._path}",
+            reason="Unfinished",
+            message=f"the stream ended after {replacement.items} initial objects and before the last of them",
+        )
+
+    async def _list(self) -> None:
+        """R6, R8: the same with LIST, where the server streams no lists."""
+        started = self._clock.monotonic()
+        replacement: Replacement[R] = Replacement()
+        revision = ""
+        async for page in read_pages(
+            self._transport, self.resource, namespace=self.namespace, metadata_only=self._metadata_only
+        ):
+            self.last_event_at = self._clock.monotonic()
+            if page.first:
+                replacement, revision = Replacement(), page.revision
+            for item in page.items:
+                self.intake.gather_item(item, replacement, api_version=page.api_version, kind=page.item_kind)
+            await self._clock.sleep(0)
+        self._adopt(replacement, revision, authoritative=True, started=started)
+
+    def _adopt(self, replacement: Replacement[R], revision: str, *, authoritative: bool, started: float) -> None:
+        self.intake.adopt(replacement, revision, authoritative=authoritative, initial=not self.synced)
+        self._consistent = False
+        self._unfinished = self._silences = 0
+        self._repair_at = None
+        self.last_error = None
+        self._observer.listed(
+            self.resource,
+            self.namespace,
+            items=replacement.items,
+            rows=len(replacement),
+            seconds=self._clock.monotonic() - started,
+        )
+        self._mark_synced()
+        self.state = State.WATCH
+
+    def _mark_synced(self) -> None:
+        if not self.synced:
+            self.synced = True
+            self._observer.synced(self.resource, self.namespace, seconds=self._clock.monotonic() - self._started_at)
+
+    # ---- watching
+
+    async def _watch(self) -> None:
+        stream = self._stream or await self._open(self.intake.revision)
+        while (lines := await stream.next_lines()) is not None:
+            self.last_event_at = self._clock.monotonic()
+            count = self.intake.apply(lines)
+            if count:
+                stream.events += count
+                self._silences = 0
+                self.last_error = None
+            if self._repair_is_due():
+                await self._close_stream("undecodable")
+                self._delay = 0.0
+                self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="undecodable")
+                return
+        await self._ended_politely(stream)
+
+    async def _ended_politely(self, stream: WatchStream) -> None:
+        lived = self._clock.monotonic() - stream.opened_at
+        short = lived < SHORT_SECONDS and stream.events == 0
+        await self._close_stream("short" if short else "closed")
+        # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner,
+        # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
+        self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next()
+        self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
+
+    def _repair_is_due(self) -> bool:
+        # The stream goes on for everybody else while the backoff of the repairing relist runs (R20).
+        if self._repair_at is None:
+            if self.intake.repair_wanted:
+                self._repair_at = self._clock.monotonic() + self._backoff.next()
+            return False
+        return self._clock.monotonic() >= self._repair_at
+
+    async def _open(self, revision: str, **extra: str) -> WatchStream:
+        await self._close_stream("reopened")
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": revision,
+            # R9: spread over minutes, so that informers started together do not reconnect together for ever.
+            "timeoutSeconds": str(int(self._clock.uniform(*WATCH_SECONDS))),
+            **extra,
+        }
+        accept = ACCEPT_METADATA if self._metadata_only else ACCEPT_OBJECTS
+        self._stream = await WatchStream.open(
+            self._transport, self._path, query=query, accept=accept, clock=self._clock
+        )
+        self._observer.watch_started(self.resource, self.namespace)
+        return self._stream
+
+    async def _close_stream(self, reason: str) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            seconds = await stream.close()
+            self._observer.watch_ended(
+                self.resource, self.namespace, reason=reason, events=stream.events, seconds=seconds
+            )
+
+    # ---- failing, resting, trying again
+
+    async def _try(self, attempt: Attempt) -> None:
+        try:
+            if attempt is Attempt.WATCH:
+                await self._watch()
+                return
+            # Held while reading only: a kind that rests after a failure keeps nobody waiting (R27).
+            async with self._gates.relist if self.synced else self._gates.initial:
+                await (self._streaming_list() if attempt is Attempt.STREAMING_LIST else self._list())
+        except Exception as error:  # every failure takes the same way out; cancellation is no Exception (T3)
+            await self._close_stream(type(error).__name__)
+            await self._fail(error, attempt)
+
+    async def _fail(self, error: Exception, attempt: Attempt) -> None:
+        silent = isinstance(error, IdleTimeout) and attempt is Attempt.WATCH
+        self._silences += silent
+        recovery = recover(
+            error, attempt, optional=self._optional, consistent=self._consistent, silences=self._silences
+        )
+        if recovery.restart is Restart.WAIT and not await self._is_certainly_absent():
+            recovery = Recovery(Restart.RETRY, slow=True)
+        if recovery.restart is Restart.PLAIN_LIST or self._never_finishes(error, attempt):
+            self._gates.refuse_streaming(self.resource)
+            self._observer.relist(self.resource, self.namespace, reason="streaming list refused")
+            self.state = State.START
+            return
+        # A connection that was silent for 70 s has waited long enough for its next try.
+        self._delay = 0.0 if silent else self._backoff.next(floor=recovery.floor, slow=recovery.slow)
+        repeated = _sameness(error) == _sameness(self.last_error)
+        self.last_error = error
+        if recovery.restart is Restart.WAIT:
+            self._go_absent()
+            return
+        if not recovery.routine:
+            self._observer.attempt_failed(
+                self.resource, self.namespace, error=error, retry_in=self._delay, repeated=repeated
+            )
+        self._restart(recovery.restart, attempt, reason=type(error).__name__)
+
+    def _restart(self, restart: Restart, attempt: Attempt, *, reason: str) -> None:
+        self.state = State.RESTING
+        reading = attempt is not Attempt.WATCH
+        if restart is Restart.RETRY and not reading and not self.intake.repair_wanted:
+            self._after_rest = State.WATCH
+            return
+        self._after_rest = State.START
+        if restart is not Restart.RETRY or not reading:
+            self._consistent = restart is not Restart.RELIST
+            self.relists += 1
+            self._observer.relist(self.resource, self.namespace, reason=reason)
+
+    def _go_absent(self) -> None:
+        self._sink.absent(self.namespace)
+        self.intake.forget()
+        self._mark_synced()
+        self._consistent = True
+        self.state = State.ABSENT
+        self._after_rest = State.START
+
+    async def _is_certainly_absent(self) -> bool:
+        """A 404 alone must not empty a store: ask discovery as well, which other code of the server answers (R17)."""
+        if not self._sink.holds(self.namespace):
+            return True
+        try:
+            document = (await self._transport.request("GET", self.resource.api_path)).json()
+        except NotFound:
+            return True
+        except ApiError:
+            return False
+        served = document.get("resources") if isinstance(document, dict) else None
+        return isinstance(served, list) and all(
+            not isinstance(entry, dict) or entry.get("name") != self.resource.plural for entry in served
+        )
+
+    def _never_finishes(self, error: Exception, attempt: Attempt) -> bool:
+        """R6: a server too old to know streaming lists sends all objects, and never the bookmark that ends them."""
+        if attempt is not Attempt.STREAMING_LIST or not isinstance(error, IdleTimeout | Unfinished):
+            return False
+        self._unfinished += 1
+        return self._unfinished >= 2
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        if isinstance(self.last_error, NotFound):
+            try:
+                async with asyncio.timeout(self._delay):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass  # nobody poked: time to look again
+        else:
+            await self._clock.sleep(self._delay)
+        self.state = self._after_rest
+
+
+def _sameness(error: Exception | None) -> tuple[object, ...]:
+    if isinstance(error, ApiError):
+        return (type(error), error.status, error.reason)
+    return (type(error), str(error))

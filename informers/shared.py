@@ -1,0 +1,286 @@
+"""One cache of one resource, shared by everybody who wants to know about it.
+
+Contract: handlers are synchronous functions of one delta. They map it to keys and return; they cannot await,
+so they can delay nobody (H1). Each handler first gets every present row as `Added(initial=True)`, whenever it
+joins, then each change, in order per key, without gap or duplicate (H4). `Registration.has_synced` is about
+that handler: true once the initial rows were handed to it (H6). Sync is one-way: an outage later makes a
+store stale, not unsynced (H7).
+
+Invariants:
+- The store and its indexes are complete before anybody is told (S5), and between the two there is no `await`
+  (T1).
+- There are no buffers between the store and the handlers: nothing can grow (H2).
+- A handler that raises loses nothing but this one call: it is reported, `on_failure` gets the key so that it
+  can be looked at again, and everybody else goes on (H3).
+- After `remove` returned, the handler is not called again (H5).
+
+Source of the idea: client-go `tools/cache/shared_informer.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from informers.clock import Clock
+from informers.delta import Added, Delta, Updated
+from informers.gates import Gates
+from informers.observer import InformerObserver
+from informers.projection import Projection, Row
+from informers.reflector import Reflector, State
+from informers.replacement import Replacement
+from informers.resource import ObjectKey, Resource
+from informers.revision import is_older
+from informers.store import ALL_NAMESPACES, IndexFunction, Store
+from informers.transport import Transport
+
+R = TypeVar("R", bound=Row)
+Handler = Callable[[Delta[R]], None]
+FailureHandler = Callable[[ObjectKey, Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class InformerStatus:
+    """How an informer is doing; times are of the clock's `monotonic`. With several namespaces, the worst of them."""
+
+    resource: Resource
+    name: str
+    namespaces: tuple[str, ...]
+    synced: bool
+    available: bool
+    rows: int
+    last_sync_rv: int
+    state: str
+    last_event_at: float | None
+    last_bookmark_at: float | None
+    last_error: str
+    relists: int
+    undecodable: int
+
+
+class Registration(Generic[R]):
+    """One handler's place at an informer."""
+
+    __slots__ = ("_active", "_informer", "fn", "name", "on_failure")
+
+    def __init__(
+        self,
+        informer: SharedInformer[R],
+        fn: Handler[R],
+        *,
+        name: str,
+        on_failure: FailureHandler | None,
+    ) -> None:
+        self.fn = fn
+        self.name = name
+        self.on_failure = on_failure
+        self._informer = informer
+        self._active = True
+
+    @property
+    def active(self) -> bool:
+        return self._active
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether the handler has been given the initial rows. They are replayed while it joins, so the informer's own
+        sync is the only thing left to wait for."""
+        return self._informer.has_synced
+
+    async def wait_synced(self) -> None:
+        """Until the handler has been given the initial rows."""
+        await self._informer.wait_synced()
+
+    def remove(self) -> None:
+        """Stop being told; idempotent."""
+        self._active = False
+        self._informer.forget(self)
+
+
+class SharedInformer(Generic[R]):
+    """The cache of one resource; made by `InformerFactory.informer`."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        projection: Projection[R],
+        *,
+        transport: Transport,
+        clock: Clock,
+        observer: InformerObserver,
+        gates: Gates,
+        namespaces: Sequence[str] = (),
+        indexes: Mapping[str, IndexFunction[R]] | None = None,
+        optional: bool = False,
+        name: str = "",
+    ) -> None:
+        self.resource = resource
+        self.name = name or str(resource)
+        self.optional = optional
+        self._observer = observer
+        self._synced = asyncio.Event()
+        self._handlers: tuple[Registration[R], ...] = ()
+        self._absent: set[str] = set()
+        self._reported = (0, 0, 0)
+        self.store: Store[R] = Store(
+            indexes, on_index_failure=lambda index, key, error: observer.index_failed(resource, index, key, error)
+        )
+        self._reflectors = tuple(
+            Reflector(
+                resource,
+                projection,
+                self,
+                namespace=namespace,
+                optional=optional,
+                transport=transport,
+                clock=clock,
+                observer=observer,
+                gates=gates,
+            )
+            for namespace in (tuple(dict.fromkeys(namespaces)) if namespaces else (ALL_NAMESPACES,))
+        )
+
+    # ---- for users
+
+    def add_handler(self, fn: Handler[R], *, name: str, on_failure: FailureHandler | None = None) -> Registration[R]:
+        """Be told every change, beginning with what is there; see the module's contract."""
+        registration = Registration(self, fn, name=name, on_failure=on_failure)
+        rows = self.store.rows()
+        self._handlers = (*self._handlers, registration)
+        for row in rows:
+            self._call(registration, Added(row, initial=True))
+        return registration
+
+    def forget(self, registration: Registration[R]) -> None:
+        """What `Registration.remove` does."""
+        self._handlers = tuple(known for known in self._handlers if known is not registration)
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether the first complete state is in the store and with the handlers."""
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        """Until `has_synced`."""
+        await self._synced.wait()
+
+    @property
+    def available(self) -> bool:
+        """False while an optional kind is known not to be served: an empty store proves nothing then."""
+        return not self._absent
+
+    def poke(self) -> None:
+        """Something suggests that a missing kind is served now: look at once."""
+        for reflector in self._reflectors:
+            reflector.poke()
+
+    def status(self) -> InformerStatus:
+        """A snapshot for people, readiness and metrics."""
+        reflectors = self._reflectors
+        worst = min(reflectors, key=lambda reflector: reflector.last_event_at or float("-inf"))
+        resting = [reflector for reflector in reflectors if reflector.state is not State.WATCH]
+        errors = [str(reflector.last_error) for reflector in reflectors if reflector.last_error is not None]
+        return InformerStatus(
+            resource=self.resource,
+            name=self.name,
+            namespaces=tuple(reflector.namespace for reflector in reflectors),
+            synced=self.has_synced,
+            available=self.available,
+            rows=len(self.store),
+            last_sync_rv=self.store.last_sync_rv(),
+            state=(resting[0] if resting else worst).state.value,
+            last_event_at=worst.last_event_at,
+            last_bookmark_at=worst.intake.last_bookmark_at,
+            last_error=errors[0] if errors else "",
+            relists=sum(reflector.relists for reflector in reflectors),
+            undecodable=sum(
+                len(reflector.intake.undecodable) + reflector.intake.unidentified for reflector in reflectors
+            ),
+        )
+
+    async def run(self) -> None:
+        """Keep the store current until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for reflector in self._reflectors:
+                group.create_task(reflector.run(), name=f"reflect {self.name} {reflector.namespace}".rstrip())
+
+    # ---- for the reflectors (their `Sink`)
+
+    def replace(
+        self, scope: str, replacement: Replacement[R], *, revision: int, authoritative: bool, initial: bool
+    ) -> bool:
+        """S3, S4, S7: swap the slice, then tell."""
+        if not authoritative and is_older(revision, self.store.last_sync_rv(scope)):
+            return False
+        if scope in self._absent:
+            self._absent.discard(scope)
+            self._observer.availability(self.resource, available=self.available)
+        deltas = self.store.replace(
+            scope,
+            replacement.rows,
+            revision=revision,
+            initial=initial,
+            keep=replacement.skipped,
+            keep_missing=replacement.unidentified > 0,
+        )
+        self._deliver(deltas)
+        self._mark_synced(scope)
+        self.flush()
+        return True
+
+    def upsert(self, row: R) -> None:
+        self._deliver(self.store.upsert(row))
+
+    def remove(self, key: ObjectKey, *, uid: str, revision: int) -> None:
+        self._deliver(self.store.remove(key, uid=uid, revision=revision))
+
+    def advance(self, scope: str, revision: int) -> None:
+        self.store.advance(scope, revision)
+
+    def absent(self, scope: str) -> None:
+        """R17: an optional kind is certainly not served: synced and empty, and not available."""
+        if scope not in self._absent:
+            self._absent.add(scope)
+            self._observer.availability(self.resource, available=False)
+        self._deliver(self.store.replace(scope, (), revision=0))
+        self._mark_synced(scope)
+        self.flush()
+
+    def holds(self, scope: str) -> bool:
+        return self.store.holds(scope)
+
+    def flush(self) -> None:
+        now = (len(self.store), self.store.equal, self.store.stale)
+        before, self._reported = self._reported, now
+        if now[0] != before[0]:
+            self._observer.objects(self.resource, now[0])
+        if now[1:] != before[1:]:
+            self._observer.suppressed(self.resource, equal=now[1] - before[1], stale=now[2] - before[2])
+
+    # ---- inside
+
+    def _mark_synced(self, scope: str) -> None:
+        pending = (reflector for reflector in self._reflectors if not reflector.synced)
+        if all(reflector.namespace == scope for reflector in pending):
+            self._synced.set()
+
+    def _deliver(self, deltas: Iterable[Delta[R]]) -> None:
+        # A handler that joins while these are delivered was given the store as it is after all of them.
+        handlers = self._handlers
+        for delta in deltas:
+            for registration in handlers:
+                self._call(registration, delta)
+
+    def _call(self, registration: Registration[R], delta: Delta[R]) -> None:
+        if not registration.active:
+            return
+        try:
+            registration.fn(delta)
+        except Exception as error:  # foreign code: whatever it raises is reported, nothing else stops
+            row = delta.new if isinstance(delta, Updated) else delta.row
+            key = ObjectKey(row.namespace, row.name)
+            self._observer.handler_failed(self.resource, registration.name, key, error)
+            if registration.on_failure is not None:
+                registration.on_failure(key, error)

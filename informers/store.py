@@ -1,0 +1,256 @@
+"""The rows of one resource, their indexes, and how far they reach.
+
+Contract: readers get snapshots: what `rows` or `index` returned does not change under them. Writers (the
+reflector, through the shared informer) get back the deltas that their change amounts to; the store is
+complete, indexes included, before anybody sees them (S5).
+
+Invariants:
+- No `await` in this module (T1): each method is one step as seen by everybody else. That is the lock.
+- The key is namespace and name; a different uid under a known key is the end of one object and the beginning
+  of another (S1), never an update.
+- A row never replaces a newer one (S7), except in an authoritative replace, whose list is the truth by
+  definition.
+- `replace` is all or nothing: deletes are computed against what is stored, everything is swapped and indexed,
+  and only then are the deltas returned, deletes first, the rest in list order (S3).
+- An index function that raises costs that row its entry in that index, nothing more (S9).
+
+Rows are kept by namespace and then name, under the row's own strings: there is no key object per row.
+
+Source of the idea: client-go `tools/cache/thread_safe_store.go`, `the_real_fifo.go: reconcileReplacement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from informers.delta import Added, Deleted, Delta, Updated
+from informers.projection import Row
+from informers.resource import ObjectKey
+from informers.revision import is_older
+
+R = TypeVar("R", bound=Row)
+IndexFunction = Callable[[R], Iterable[Hashable]]
+IndexFailure = Callable[[str, ObjectKey, Exception], None]
+
+ALL_NAMESPACES = ""
+
+
+def _ignore(index: str, key: ObjectKey, error: Exception) -> None:
+    """Nobody is told."""
+
+
+class Store(Generic[R]):
+    """The rows that project to something, of all namespaces that are watched."""
+
+    __slots__ = ("_functions", "_indexes", "_marks", "_on_index_failure", "_size", "_spaces", "equal", "stale")
+
+    def __init__(
+        self,
+        indexes: Mapping[str, IndexFunction[R]] | None = None,
+        *,
+        on_index_failure: IndexFailure = _ignore,
+    ) -> None:
+        self._functions = dict(indexes or {})
+        self._spaces: dict[str, dict[str, R]] = {}
+        # Ordered sets of keys: lookups come out in the order of arrival, the same in every process.
+        self._indexes: dict[str, dict[Hashable, dict[ObjectKey, None]]] = {name: {} for name in self._functions}
+        self._marks: dict[str, int] = {}
+        self._size = 0
+        self._on_index_failure = on_index_failure
+        self.equal = 0
+        self.stale = 0
+
+    # ---- reading
+
+    def get(self, key: ObjectKey) -> R | None:
+        """The row under this key."""
+        space = self._spaces.get(key[0])
+        return None if space is None else space.get(key[1])
+
+    def rows(self) -> Iterator[R]:
+        """All rows, as they are now."""
+        return iter([row for space in self._spaces.values() for row in space.values()])
+
+    def index(self, name: str, value: Hashable) -> tuple[R, ...]:
+        """The rows whose index function gave this value."""
+        keys = self._indexes[name].get(value, ())
+        return tuple(row for row in map(self.get, keys) if row is not None)
+
+    def index_values(self, name: str) -> tuple[Hashable, ...]:
+        """The values that at least one row has."""
+        return tuple(self._indexes[name])
+
+    def holds(self, scope: str) -> bool:
+        """Whether there are rows in this namespace (or any at all)."""
+        return bool(self._slice(scope))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def last_sync_rv(self, namespace: str = ALL_NAMESPACES) -> int:
+        """How far the store has got (S8): everything up to here is in it. 0 when that is not known.
+
+        With several namespaces watched, each has its own mark; asked for all of them, the lowest counts.
+        """
+        mark = self._marks.get(namespace)
+        if mark is None:
+            mark = self._marks.get(ALL_NAMESPACES)
+        if mark is None:
+            mark = 0 if namespace else min(self._marks.values(), default=0)
+        return mark
+
+    # ---- writing
+
+    def replace(
+        self,
+        scope: str,
+        rows: Iterable[R],
+        *,
+        revision: int,
+        initial: bool = False,
+        keep: Collection[ObjectKey] = (),
+        keep_missing: bool = False,
+    ) -> list[Delta[R]]:
+        """Make these rows the whole content of a namespace (or of the store), and say what that changed.
+
+        Rows under `keep` stay although they are not among the new ones, and with `keep_missing` all such rows
+        do: what could not be decoded is not thereby deleted (R20).
+        """
+        fresh: dict[str, dict[str, R]] = {}
+        for row in rows:
+            fresh.setdefault(row.namespace, {})[row.name] = row
+        known = self._slice(scope)
+        gone: list[Delta[R]] = []
+        rest: list[Delta[R]] = []
+        for namespace, space in known.items():
+            arriving = fresh.get(namespace, {})
+            for name, old in space.items():
+                new = arriving.get(name)
+                if new is None and (keep_missing or ObjectKey(namespace, name) in keep):
+                    fresh.setdefault(namespace, {})[name] = old
+                elif new is None or new.uid != old.uid:
+                    gone.append(Deleted(old, final_state_unknown=True))
+        for namespace, space in fresh.items():
+            present = known.get(namespace, {})
+            for name, new in space.items():
+                previous = present.get(name)
+                if previous is None or previous.uid != new.uid:
+                    rest.append(Added(new, initial=initial))
+                elif previous is not new and previous != new:
+                    rest.append(Updated(previous, new))
+                elif previous is not new:
+                    self.equal += 1
+        self._swap(scope, fresh)
+        for delta in gone:
+            self._unindex_delta(delta)
+        for delta in rest:
+            self._index_delta(delta)
+        self._marks[scope] = revision
+        return gone + rest
+
+    def upsert(self, row: R) -> tuple[Delta[R], ...]:
+        """Store what a watch reported, and say what that changed: nothing, when the row is equal or out of date."""
+        space = self._spaces.get(row.namespace)
+        if space is None:
+            space = self._spaces[row.namespace] = {}
+        old = space.get(row.name)
+        if old is None:
+            space[row.name] = row
+            self._size += 1
+            self._reindex(None, row)
+            return (Added(row, initial=False),)
+        if is_older(row.resource_version, old.resource_version):
+            self.stale += 1
+            return ()
+        space[row.name] = row
+        if old.uid != row.uid:
+            self._reindex(old, None)
+            self._reindex(None, row)
+            return (Deleted(old, final_state_unknown=True), Added(row, initial=False))
+        if old == row:
+            # The newer resourceVersion is kept; by D4 there is nothing to tell.
+            self.equal += 1
+            return ()
+        self._reindex(old, row)
+        return (Updated(old, row),)
+
+    def remove(self, key: ObjectKey, *, uid: str, revision: int) -> tuple[Delta[R], ...]:
+        """Forget a row whose object was deleted, or is no longer of interest, as of `revision`."""
+        space = self._spaces.get(key[0])
+        old = None if space is None else space.get(key[1])
+        if space is None or old is None:
+            return ()
+        if is_older(revision, old.resource_version):
+            self.stale += 1
+            return ()
+        del space[key[1]]
+        self._size -= 1
+        if not space:
+            del self._spaces[key[0]]
+        self._reindex(old, None)
+        return (Deleted(old, final_state_unknown=bool(uid) and uid != old.uid),)
+
+    def advance(self, scope: str, revision: int) -> None:
+        """Record that everything up to `revision` has been seen (S8); the mark does not go back."""
+        if revision > self._marks.get(scope, 0):
+            self._marks[scope] = revision
+
+    # ---- inside
+
+    def _slice(self, scope: str) -> dict[str, dict[str, R]]:
+        if scope == ALL_NAMESPACES:
+            return self._spaces
+        return {scope: self._spaces[scope]} if scope in self._spaces else {}
+
+    def _swap(self, scope: str, fresh: dict[str, dict[str, R]]) -> None:
+        if scope == ALL_NAMESPACES:
+            self._spaces = fresh
+        else:
+            spaces = {name: space for name, space in self._spaces.items() if name != scope}
+            self._spaces = {**spaces, **fresh}
+        self._size = sum(map(len, self._spaces.values()))
+
+    def _unindex_delta(self, delta: Delta[R]) -> None:
+        if isinstance(delta, Deleted):
+            self._reindex(delta.row, None)
+
+    def _index_delta(self, delta: Delta[R]) -> None:
+        if isinstance(delta, Added):
+            self._reindex(None, delta.row)
+        elif isinstance(delta, Updated):
+            self._reindex(delta.old, delta.new)
+
+    def _reindex(self, old: R | None, new: R | None) -> None:
+        for name, function in self._functions.items():
+            before = () if old is None else self._values(name, function, old)
+            after = () if new is None else self._values(name, function, new)
+            if before == after:
+                continue
+            entries = self._indexes[name]
+            if old is not None:
+                key = ObjectKey(old.namespace, old.name)
+                for value in before:
+                    self._drop_entry(entries, value, key)
+            if new is not None:
+                key = ObjectKey(new.namespace, new.name)
+                for value in after:
+                    entries.setdefault(value, {})[key] = None
+
+    def _values(self, name: str, function: IndexFunction[R], row: R) -> tuple[Hashable, ...]:
+        try:
+            values = tuple(function(row))
+            hash(values)
+        except Exception as error:  # foreign code: whatever it raises is reported, and costs one index entry
+            self._on_index_failure(name, ObjectKey(row.namespace, row.name), error)
+            return ()
+        return values
+
+    @staticmethod
+    def _drop_entry(entries: dict[Hashable, dict[ObjectKey, None]], value: Hashable, key: ObjectKey) -> None:
+        keys = entries.get(value)
+        if keys is None:
+            return
+        keys.pop(key, None)
+        if not keys:
+            del entries[value]  # an empty set per value ever seen would be a leak (S9)
