@@ -209,6 +209,33 @@ def test_a_stalled_etcd_stalls_writes_until_it_resumes(breakable: ControlPlane) 
 
 
 @pytest.mark.cluster
+def test_a_restarted_server_has_forgotten_old_events(breakable: ControlPlane) -> None:
+    admin = breakable.client()
+    old = admin.apply(config_map("old", "default", x="1"))["metadata"]["resourceVersion"]
+    admin.apply(config_map("old", "default", x="2"))
+    breakable.restart()
+    event = next(admin.watch("v1/ConfigMap", namespace="default", resource_version=old, seconds=5))
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+@pytest.mark.cluster
+def test_a_continue_token_expires_with_compaction_and_restart(breakable: ControlPlane) -> None:
+    admin = breakable.client()
+    for name in ("page-1", "page-2", "page-3"):
+        admin.apply(config_map(name, "default"))
+    path, page = "/api/v1/namespaces/default/configmaps", {"limit": "1"}
+    token = admin.request("GET", path, query=page)["metadata"]["continue"]
+    assert admin.request("GET", path, query={**page, "continue": token})["items"]
+    admin.apply(config_map("page-1", "default", x="1"))
+    assert breakable.compact_etcd() > 1
+    breakable.kill9()
+    breakable.restart()
+    with pytest.raises(ApiFailure) as refused:
+        admin.request("GET", path, query={**page, "continue": token})
+    assert (refused.value.status, refused.value.reason) == (410, "Expired")
+
+
+@pytest.mark.cluster
 def test_two_api_servers_serve_the_same_objects(breakable: ControlPlane) -> None:
     second = breakable.second_apiserver()
     breakable.client().apply(config_map("both", "default", from_="first"))

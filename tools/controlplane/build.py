@@ -138,7 +138,16 @@ def _build(folder: Path) -> None:
         progress.stage("reading modules")
         packages = run("list", "-mod=readonly", "-deps", *PACKAGES.values())
         progress.stage("compiling", total=len(packages))
-        run("build", "-v", "-mod=readonly", f"-ldflags={linker_flags()}", "-o", f"{out}/", *PACKAGES.values())
+        run(
+            "build",
+            "-v",
+            "-mod=readonly",
+            "-buildvcs=false",
+            f"-ldflags={linker_flags()}",
+            "-o",
+            f"{out}/",
+            *PACKAGES.values(),
+        )
         (out / "server").rename(out / "etcd")
         out.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)

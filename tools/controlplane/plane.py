@@ -11,11 +11,13 @@ Synchronous on purpose, for pytest fixtures and scripts. Asynchronous code talks
 from __future__ import annotations
 
 import atexit
+import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tools.controlplane.apiserver import ApiServer, Flags, flag_arguments
 from tools.controlplane.audit import AuditLog
@@ -170,6 +172,21 @@ class ControlPlane:
 
     def resume_etcd(self) -> None:
         self.etcd.resume()
+
+    def compact_etcd(self) -> int:
+        """Forget all history up to now; returns the revision.
+
+        The API server serves watches, exact lists and continue tokens from its own cache, which remembers
+        longer: 410 comes after a `restart()`.
+        """
+        revision = int(self._ask_etcd("kv/range", {"key": "AA=="})["header"]["revision"])
+        self._ask_etcd("kv/compaction", {"revision": str(revision), "physical": True})
+        return revision
+
+    def _ask_etcd(self, call: str, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(f"{self._etcd_url}/v3/{call}", data=json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
 
     # -- API servers -------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ from typing import TextIO
 class Progress:
     """Elapsed time, stage, count and the last thing named, on standard error."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, out: TextIO | None = None, *, interval: float | None = None) -> None:
         self._out = out or sys.stderr
         self._live = self._out.isatty()
-        self._interval = 0.2 if self._live else 15.0
+        self._interval = interval or (0.2 if self._live else 15.0)
         self._began = time.monotonic()
         self._stage = ""
         self._total = 0
@@ -58,7 +58,7 @@ class Progress:
     def _show(self, count: int, last: str) -> None:
         elapsed = int(time.monotonic() - self._began)
         of = f" of at most {self._total}" if self._total else ""
-        text = f"control plane: {elapsed // 60}:{elapsed % 60:02d} {self._stage} {count}{of} {last}"
+        text = f"control plane: {elapsed // 60}:{elapsed % 60:02d} {self._stage} {count}{of}{last and ': ' + last}"
         if self._live:
             self._out.write(f"\r\x1b[K{text[:110]}")
         else:
