@@ -60,7 +60,7 @@ def _s3(*, templated: bool) -> Schema:
                 most=1024,
                 rules=[
                     rules.form(
-                        r"self.matches(r'^(https?://)?[^\s/]+(/\S*)?$')",
+                        r"self.matches(r'^(https?://)?([^\s/:]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?(/\S*)?$')",
                         "endpoint must be a host or an http(s) URL without blanks: for example 's3.amazonaws.com' or "
                         "'https://minio.example.com:9000'",
                         templated=templated,

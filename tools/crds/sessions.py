@@ -59,7 +59,7 @@ def _backup_targets() -> Schema:
         record(
             "",
             {
-                "ref": target_reference("The target."),
+                "ref": target_reference("The target.", checked=False),
                 "totalHosts": integer("Number of hosts that take part."),
                 "phase": string(f"One of {', '.join(phases)}.", enum=phases),
                 "stats": _host_backups(),
