@@ -37,15 +37,15 @@ def highest(low: float, high: float) -> float:
 
 
 class LoopClock:
-    """Reads a virtual loop's time; chance is a function, by default "always the upper end"."""
+    """Reads a virtual loop's time, or stands still; chance is a function, by default "always the upper end"."""
 
-    def __init__(self, loop: VirtualLoop, uniform: Callable[[float, float], float] = highest) -> None:
+    def __init__(self, loop: VirtualLoop | None, uniform: Callable[[float, float], float] = highest) -> None:
         self._loop = loop
         self._uniform = uniform
         self.spent = 0.0
 
     def monotonic(self) -> float:
-        return self._loop.time() + self.spent
+        return (1000.0 if self._loop is None else self._loop.time()) + self.spent
 
     def boottime(self) -> float:
         return self.monotonic()
