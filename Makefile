@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane lint format test test-unit demo bench-quick docs docs-check lock clean
+.PHONY: help python venv controlplane lint format test test-unit demo bench-quick crds docs docs-check lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUB
 
 bench-quick: venv controlplane ## Measure speed and memory with 10,000 Deployments
 	@$(BIN)/python -m bench.quick $(ARGS)
+
+crds: venv ## Write manifests/crds
+	$(BIN)/python -m tools.crds
 
 docs: venv ## Write the generated part of docs/
 	$(BIN)/python -m tools.reference
