@@ -56,3 +56,13 @@ def test_there_are_samples_of_every_kind() -> None:
         "Repository",
         "RestoreSession",
     }
+
+
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_our_own_samples_are_valid(api: ApiClient, crds: list[str], namespace: str, path: Path) -> None:
+    for manifest in read_manifests(path):
+        if manifest["kind"] != "Namespace":
+            manifest["metadata"].pop("namespace", None)
+            created = try_to_create(api, manifest, namespace)
+            written = manifest["metadata"].get("annotations", {})
+            assert written.items() <= created["metadata"].get("annotations", {}).items()
