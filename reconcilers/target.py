@@ -41,7 +41,8 @@ def plan_target(view: TargetView, key: Key) -> Plan:
     row = view.target(key)
     live = tuple(view.configurations_of(key))
     if row is None:
-        return Plan(steps=_deletions(live, key=key, wanted=())) if view.available(key.kind) else Plan()
+        seen = view.available(key.kind) and view.watches(key.namespace)
+        return Plan(steps=_deletions(live, key=key, wanted=())) if seen else Plan()
     if row.deleting:
         return Plan(subject=row.ref)
     try:
