@@ -172,25 +172,24 @@ class ApiClient:
         ]
 
     def all_kinds(self) -> list[ApiKind]:
-        """Every kind in its preferred version, from one aggregated discovery request per root."""
+        """Every kind, in the most preferred version that has it; one request to each of the two API roots."""
         accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        found: list[ApiKind] = []
+        found: dict[tuple[str, str], ApiKind] = {}
         for root in ("/api", "/apis"):
             for group in self.request("GET", root, headers={"Accept": accept})["items"]:
                 name = group["metadata"].get("name", "")
-                version = group["versions"][0]
-                api_version = f"{name}/{version['version']}" if name else version["version"]
-                found += [
-                    ApiKind(
-                        api_version,
-                        entry["responseKind"]["kind"],
-                        entry["resource"],
-                        entry["scope"] == "Namespaced",
-                        frozenset(entry["verbs"]),
-                    )
-                    for entry in version.get("resources", [])
-                ]
-        return found
+                for version in group["versions"]:
+                    api_version = f"{name}/{version['version']}" if name else version["version"]
+                    for entry in version.get("resources", []):
+                        kind = ApiKind(
+                            api_version,
+                            entry["responseKind"]["kind"],
+                            entry["resource"],
+                            entry["scope"] == "Namespaced",
+                            frozenset(entry["verbs"]),
+                        )
+                        found.setdefault((name, kind.plural), kind)
+        return list(found.values())
 
     # -- objects -----------------------------------------------------------------------------------
 

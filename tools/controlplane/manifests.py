@@ -60,34 +60,33 @@ def remove_crd(client: ApiClient, name: str, *, timeout: float = 20.0) -> None:
 
 
 def wait_served(client: ApiClient, name: str, *, timeout: float = 20.0) -> None:
-    """Wait until a CRD is established and every served version of it answers a list.
+    """Wait until a CRD is established and every served version of it is in discovery and answers a list.
 
     Established alone is not enough: the server takes a moment more to route the requests.
     """
 
     def established() -> dict[str, Any]:
         crd = client.get(CRD, name)
-        conditions = {each["type"]: each for each in crd.get("status", {}).get("conditions", [])}
+        conditions = {each["type"]: each for each in crd.get("status", {}).get("conditions") or []}
         refused = conditions.get("NamesAccepted", {})
         assert conditions.get("Established", {}).get("status") == "True", refused.get("message", conditions)
         return crd
 
     crd = wait_for(established, timeout, what=f"CRD {name} to be established")
     spec = crd["spec"]
-    paths = [
-        f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
-        for version in spec["versions"]
-        if version["served"]
-    ]
+    versions = [f"{spec['group']}/{each['name']}" for each in spec["versions"] if each["served"]]
 
     def served() -> bool:
-        for path in paths:
-            try:
-                client.request("GET", path, query={"limit": "1"})
-            except ApiFailure as failure:
-                if failure.status in (404, 429, 503):
-                    return False
-                raise
+        try:
+            for version in versions:
+                kinds = {kind.plural: kind for kind in client.kinds_of(version)}
+                client.request("GET", kinds[spec["names"]["plural"]].path(), query={"limit": "1"})
+        except KeyError:
+            return False
+        except ApiFailure as failure:
+            if failure.status in (404, 429, 503):
+                return False
+            raise
         return True
 
     wait_for(served, timeout, what=f"{name} to be served")
