@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from controller.logs import HEAD, Logs
 from controller.redaction import cut, redact, scrub
-from tests.controller.virtual import LoopClock
+from tests.controller.virtual import StoppedClock
 
 CANARY = "c4n4ry-Zm9vYmFy"
 
@@ -28,7 +28,7 @@ def logs(*, level: str = "info", form: str = "json") -> Iterator[tuple[Callable[
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.level
-    with Logs(LoopClock(None), level=level, form=form, stream=stream) as opened:
+    with Logs(StoppedClock(), level=level, form=form, stream=stream) as opened:
         yield stream.getvalue, opened
     root.setLevel(before)
 
@@ -222,7 +222,7 @@ def test_auto_is_console_on_a_terminal_with_colours_unless_asked_not_to(
     if no_colour:
         monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    with Logs(LoopClock(None), stream=stream):
+    with Logs(StoppedClock(), stream=stream):
         structlog.get_logger("x").info("Started")
     assert "Started" in stream.getvalue()
     assert ("\x1b[" in stream.getvalue()) is not no_colour

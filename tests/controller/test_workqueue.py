@@ -17,7 +17,8 @@ from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USE
 from controller.ratelimit import RetryBucket, RetryLimiter
 from controller.workqueue import TURN_SECONDS, ShutDown, WorkQueue
 from reconcilers.keys import Key
-from tests.controller.virtual import LoopClock, VirtualLoop, highest, run
+from tests.controller.virtual import LoopClock, highest, run
+from tests.support.virtualtime import VirtualLoop
 
 A = Key("Deployment", "shop", "a")
 B = Key("Deployment", "shop", "b")
@@ -570,7 +571,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = VirtualLoop()
-        self.clock = LoopClock(self.loop)
+        self.clock = LoopClock()
         self.queue: WorkQueue[Key] = WorkQueue(
             self.clock,
             limiter=RetryLimiter(highest, base=2.0, cap=16.0, expedite_every=4.0, bucket=RetryBucket(burst=10**6)),
