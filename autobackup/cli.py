@@ -1,0 +1,96 @@
+"""The command line: its verbs, their parsers, and how a verb is found.
+
+Contract: a verb is a module with `DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(options, console)`. It is
+imported only when it is named, so that `autobackup version` does not wait for what `autobackup run` needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import PurePath
+from typing import Any
+
+from autobackup import __version__
+
+PROGRAM = "autobackup"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: its name, the module that does it, and one line about it."""
+
+    name: str
+    summary: str
+
+    @property
+    def module(self) -> Any:
+        return import_module(f"autobackup.{self.name}")
+
+
+VERBS = (
+    Verb("run", "run the operator"),
+    Verb("resolve", "show what the operator would apply for a target"),
+    Verb("version", "print the version"),
+    Verb("completion", "print a completion script for a shell"),
+)
+
+_DESCRIPTION = """\
+Automatic backup on Kubernetes: annotate a workload, a volume or a database, and its backups run.\
+"""
+_EPILOG = """\
+examples:
+  {prog} resolve -b blueprint.yaml -f deployment.yaml
+  {prog} run --kubeconfig ~/.kube/config
+
+exit codes:
+  0 ok, 1 problem found, 2 usage, 3 cluster unreachable
+
+'{prog} VERB --help' tells more about a verb. As kubectl-autobackup on the PATH it is also 'kubectl autobackup'.
+"""
+
+
+def program_name(argv0: str) -> str:
+    """How the user called us."""
+    return "kubectl autobackup" if PurePath(argv0).name == "kubectl-autobackup" else PROGRAM
+
+
+def named_verb(arguments: Sequence[str]) -> str | None:
+    """The verb that the arguments name, without parsing them."""
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
+
+
+def build_parser(program: str = PROGRAM, *, only: str | None = None) -> argparse.ArgumentParser:
+    """The parser; with `only`, just that verb knows its options and the others are names."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(prog=program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    _add_debug(parser, default=False)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", required=True)
+    for verb in VERBS:
+        if only not in (None, verb.name):
+            verbs.add_parser(verb.name, help=verb.summary, add_help=False)
+            continue
+        module = verb.module
+        child = verbs.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=module.DESCRIPTION,
+            epilog="examples:\n" + module.EXAMPLES.format(prog=f"{program} {verb.name}"),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.configure(child)
+        _add_debug(child, default=argparse.SUPPRESS)
+    return parser
+
+
+def _add_debug(parser: argparse.ArgumentParser, *, default: Any) -> None:
+    parser.add_argument("--debug", action="store_true", default=default, help="show where an unexpected error arose")

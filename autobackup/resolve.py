@@ -1,0 +1,151 @@
+"""`autobackup resolve`: what the operator would apply for these targets, without a cluster.
+
+The plan is made by the same reconciler that the operator runs, over a view that holds what the files say. With
+`--diff` the view also holds what a cluster has, and the result is compared with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from autobackup import report
+from autobackup.console import Console
+from autobackup.exits import ExitCode, UsageError
+from autobackup.manifests import STDIN, Manifest, load
+from autobackup.objects import FORMATS, applied, finished, render, without_uid
+from autobackup.snapshot import Snapshot
+from autobackup.subjects import Subjects, sort
+from reconcilers.keys import Key
+from reconcilers.kinds import BLUEPRINT
+from reconcilers.plan import Apply, Plan
+from reconcilers.target import plan_target
+
+DESCRIPTION = """\
+Print exactly the objects that the operator would apply for annotated targets and their blueprints.
+
+Files are YAML or JSON with one object or many; a directory stands for the manifests in it, '-' for stdin.
+Blueprints may also be among the targets, as may Repositories and BackupConfigurations: then they count as
+existing. Objects that cannot be targets are passed over.
+
+The uid of a target is known to the cluster only. Where the file does not have it, it is left empty in
+ownerReferences, and such an object cannot be applied by hand; --diff takes the uid from the cluster.
+
+Exit code: 0 all targets can be configured (with --diff: and nothing would change), 1 a target has a problem or
+something would change, 2 a file or argument cannot be used, 3 the cluster cannot be reached.\
+"""
+EXAMPLES = """\
+  {prog} -b blueprint.yaml -f deployment.yaml
+  {prog} -b blueprint.yaml -f manifests/ -o name
+  helm template shop ./chart | {prog} -b blueprint.yaml -f - -n shop
+  {prog} -b blueprint.yaml -f pvc.yaml --as-if        as if it named the blueprint
+  {prog} -b blueprint.yaml -f deployment.yaml --diff  what would change in the cluster
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    files = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+    for flags, dest, text in (
+        (("-b", "--blueprint"), "blueprints", "file with BackupBlueprints; may be given several times"),
+        (("-f", "--filename"), "files", "file, directory or '-' with targets; may be given several times"),
+        (("--kubeconfig",), "kubeconfig", "kubeconfig for --diff (default: as kubectl)"),
+    ):
+        several = dest != "kubeconfig"
+        action = parser.add_argument(
+            *flags,
+            dest=dest,
+            metavar="FILE",
+            action="append" if several else "store",
+            default=[] if several else None,
+            help=text,
+        )
+        action.complete = files  # type: ignore[attr-defined]
+    parser.add_argument(
+        "-n", "--namespace", metavar="NAME", help="namespace of objects whose file names none (default: default)"
+    )
+    parser.add_argument("-o", "--output", choices=FORMATS, help="format of the objects (default: yaml)")
+    parser.add_argument(
+        "--as-if",
+        metavar="BLUEPRINT",
+        nargs="?",
+        const="",
+        help="take targets without the annotation as if they named this blueprint (default: the only one given)",
+    )
+    parser.add_argument("--diff", action="store_true", help="compare with the live objects of a cluster")
+    parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig for --diff")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no warnings and notes, only errors")
+
+
+def run(options: argparse.Namespace, console: Console) -> ExitCode:
+    if options.quiet:
+        console.hush()
+    subjects = _read(options)
+    snapshot = Snapshot.of(subjects)
+    bad = [report.tell_blueprint(console, blueprint) for blueprint in subjects.blueprints.values()]
+    plans: dict[Key, Plan] = {}
+    for key, target in subjects.targets.items():
+        if target.row is None:
+            continue
+        plans[key] = plan_target(snapshot, key)
+        snapshot.settle(plans[key])
+        bad.append(report.tell_target(console, target, plans[key], subjects))
+    if not plans:
+        report.tell_not_annotated(console, subjects)
+        return ExitCode.PROBLEM
+    report.tell_passed_over(console, subjects)
+    _tell_gaps(console, plans)
+    bodies = [finished(step.body) for plan in plans.values() for step in applied(plan)]
+    console.result(render(bodies, options.output or "yaml", ascii_only=console.ascii_only))
+    return ExitCode.PROBLEM if any(bad) else ExitCode.OK
+
+
+def _read(options: argparse.Namespace) -> Subjects:
+    """Everything that the files hold; raises UsageError when that cannot be enough."""
+    if not options.files:
+        raise UsageError("no target given; name its file with -f, or '-f -' for stdin")
+    if [*options.blueprints, *options.files].count(STDIN) > 1:
+        raise UsageError("stdin is given twice; give '-' once, it may hold blueprints and targets")
+    manifests: list[Manifest] = []
+    for name in options.blueprints:
+        found = load([name])
+        if not any(manifest.content["kind"] == BLUEPRINT.kind for manifest in found):
+            kinds = ", ".join(sorted({manifest.content["kind"][:80] for manifest in found})) or "nothing"
+            raise UsageError(f"{name}: holds {kinds}, and no BackupBlueprint; targets are given with -f")
+        manifests.extend(found)
+    manifests.extend(load(options.files))
+    subjects = sort(manifests, namespace=options.namespace or "default", as_if=_pretended(options, manifests))
+    if not subjects.blueprints:
+        raise UsageError("no BackupBlueprint given; name its file with -b")
+    if not subjects.targets:
+        kinds = ", ".join(sorted(subjects.others)) or "nothing of the kind"
+        raise UsageError(
+            f"no object that can be a target in {', '.join(options.files)}: found {kinds}; "
+            f"a target is one of {report.what_can_be_a_target()}"
+        )
+    return subjects
+
+
+def _pretended(options: argparse.Namespace, manifests: list[Manifest]) -> str:
+    """The value of the annotation that targets without one are taken to have; "" for none."""
+    if options.as_if is None:
+        return ""
+    if options.as_if:
+        return str(options.as_if)
+    metadata = [m.content.get("metadata") for m in manifests if m.content["kind"] == BLUEPRINT.kind]
+    names = [str(found.get("name") or "") for found in metadata if isinstance(found, dict)]
+    if len(names) != 1:
+        raise UsageError(f"--as-if needs a name, as {len(names)} blueprints are given: {', '.join(names) or 'none'}")
+    return names[0]
+
+
+def _tell_gaps(console: Console, plans: dict[Key, Plan]) -> None:
+    gaps = without_uid(plans)
+    if gaps:
+        more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+        console.note(
+            f"the uid of {gaps[0]}{more} is not in the file and is left empty: the API server refuses the "
+            "ownerReference until the cluster has given one; --diff uses the live uid"
+        )
+    for key, plan in plans.items():
+        for step in plan.steps:
+            if isinstance(step, Apply) and step not in applied(plan):
+                console.note(f"{key}: Repository {step.key} would be marked as succeeded; its data is kept")

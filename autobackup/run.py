@@ -1,0 +1,49 @@
+"""`autobackup run`: the operator, with any kubeconfig or inside a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from autobackup import __version__
+from autobackup import __version__
+from autobackup.console import Console
+from autobackup.exits import ExitCode, Unreachable, UsageError
+from controller import config
+from informers.errors import CredentialsError
+
+DESCRIPTION = """\
+Run the operator until SIGTERM or Ctrl-C: it watches annotated targets and keeps their Repositories and
+BackupConfigurations as the blueprints say.
+
+Options come from a file, are overruled by AUTOBACKUP_* variables, and those by flags.\
+"""
+EXAMPLES = """\
+  {prog}                                         in a pod, with its service account
+  {prog} --kubeconfig ~/.kube/config --log-format console
+  {prog} --namespaces shop,blog                  only these namespaces
+  {prog} --config autobackup.yaml --print-config show what would be in force, and where from
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    config.add_flags(parser)
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the configuration with the source of each value, and end"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> ExitCode:
+    try:
+        settings = config.load(environ=os.environ, flags=options)
+    except config.ConfigError as error:
+        raise UsageError(str(error)) from None
+    if options.print_config:
+        console.result(config.print_config(settings))
+        return ExitCode.OK
+    from controller import manager  # noqa: PLC0415 - `--help`, `--print-config` and completion need none of it
+
+    try:
+        return ExitCode(manager.run(settings, version=__version__))
+    except CredentialsError as error:
+        raise Unreachable(str(error)) from None
