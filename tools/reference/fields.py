@@ -13,6 +13,7 @@ import yaml
 
 from tools.reference.markdown import code, codes, page, prose, table
 
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 
 _BOUNDS = {
@@ -33,7 +34,7 @@ def render_fields() -> dict[str, str]:
     """The pages by file name."""
     found = {}
     for path in sorted(CRDS.glob("*.yaml")):
-        definition = yaml.safe_load(path.read_text())
+        definition = yaml.load(path.read_text(), Loader=_Loader)
         found[f"fields/{definition['spec']['names']['kind'].lower()}.md"] = _render(definition)
     return found
 

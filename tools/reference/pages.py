@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tools.reference.command import render_command
 from tools.reference.dependencies import render_dependencies
 from tools.reference.fields import render_fields
 from tools.reference.markdown import page
@@ -20,6 +21,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("events.md", "what is recorded where", render_events),
     ("metrics.md", "what `/metrics` serves", render_metrics),
     ("configuration.md", "file keys, variables and flags of the operator", render_configuration),
+    ("command.md", "the verbs of `autobackup` and their options", render_command),
     ("exit-codes.md", "how the command ends", render_exit_codes),
     ("dependencies.md", "each package and why it is there", render_dependencies),
 )
