@@ -6,7 +6,6 @@ import argparse
 import os
 
 from autobackup import __version__
-from autobackup import __version__
 from autobackup.console import Console
 from autobackup.exits import ExitCode, Unreachable, UsageError
 from controller import config
