@@ -185,8 +185,43 @@ def test_what_is_applied_is_what_is_read(api: ApiClient, crds: list[str], namesp
         example["metadata"] = {"name": f"example-{number}", "namespace": namespace}
         first = api.apply(example, manager="autobackup")
         assert first["spec"] == with_defaults(kind, example["spec"])
+        assert owned_by(first, "autobackup") == leaves(example["spec"])
         again = api.apply(example, manager="autobackup")
         assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("kind", ["Repository", "BackupConfiguration"])
+def test_a_default_belongs_to_nobody(api: ApiClient, crds: list[str], namespace: str, kind: str) -> None:
+    example = next(examples(kind))
+    example["metadata"]["namespace"] = namespace
+    spec = example["spec"]
+    spec.pop("driver", None)
+    if kind == "Repository":
+        spec["usagePolicy"]["allowedNamespaces"] = {}
+    else:
+        spec["retryConfig"] = {"delay": "1m"}
+    applied = api.apply(example, manager="autobackup")
+    assert applied["spec"] != spec
+    assert owned_by(applied, "autobackup") == leaves(spec)
+
+
+def leaves(value: Any, path: str = "") -> set[str]:
+    """Paths of what has no fields of its own; a list is one leaf, and so is an atomic map."""
+    if not isinstance(value, dict) or not value or path.endswith(".selector"):
+        return {path}
+    return {leaf for name, child in value.items() for leaf in leaves(child, f"{path}.{name}")}
+
+
+def owned_by(obj: Object, manager: str) -> set[str]:
+    [entry] = [entry for entry in obj["metadata"]["managedFields"] if entry["manager"] == manager]
+
+    def walk(fields: Object, path: str = "") -> set[str]:
+        children = {name.removeprefix("f:"): child for name, child in fields.items() if name != "."}
+        if not children:
+            return {path}
+        return {leaf for name, child in children.items() for leaf in walk(child, f"{path}.{name}")}
+
+    return walk(entry["fieldsV1"]["f:spec"])
 
 
 def test_a_list_belongs_to_one_manager_as_a_whole(api: ApiClient, crds: list[str], namespace: str) -> None:

@@ -215,6 +215,7 @@ GOOD = [
     ("BackupBlueprint", "spec.repoNamespace", "${TARGET_NAMESPACE}"),
     ("BackupBlueprint", "spec.timeOut", "${TARGET_TIMEOUT}"),
     ("BackupBlueprint", "spec.tempDir.medium", "${TARGET_MEDIUM}"),
+    ("BackupBlueprint", "spec.schedule", ""),
     ("BackupConfiguration", "spec.schedule", "@every 1h30m"),
     ("BackupConfiguration", "spec.schedule", "@daily"),
     ("BackupConfiguration", "spec.schedule", "CRON_TZ=Europe/Berlin 0 2 * * MON-FRI"),
@@ -301,6 +302,8 @@ def test_a_repository_with_snapshots_keeps_its_place(
     with pytest.raises(ApiFailure, match="the Repository holds snapshots, so its place cannot change"):
         change({provider: None, "rest": {"url": "https://rest.example.com/"}})
     change({"storageSecretName": "rotated"})
+    path = "subPath" if provider == "local" else "prefix"
+    change({provider: {path: f"//{repository['spec']['backend'][provider][path]}/"}})
     emptied = {"status": {"snapshotCount": 0}}
     api.patch(kind, "example", emptied, namespace=namespace, subresource="status")
     change({provider: PLACES[provider][0]})

@@ -47,16 +47,18 @@ def _wipe_out() -> Schema:
 
 
 def _same_place() -> str:
-    """The backend names the same provider and the same place in it; an empty text is as good as none."""
+    """The backend names the same provider and the same place in it. What a path is made of are its segments that are
+    not empty: '/a/b', 'a/b/' and 'a//b' are one place, and no text is an empty one."""
     same = []
     for provider, places in _PLACES.items():
-        same.append(f"has(self.spec.backend.{provider}) == has(oldSelf.spec.backend.{provider})")
+        new, old = (f"{of}.spec.backend.{provider}" for of in ("self", "oldSelf"))
+        same.append(f"has({new}) == has({old})")
         for place in places:
-            new, old = (f"{of}.spec.backend.{provider}" for of in ("self", "oldSelf"))
-            same.append(
-                f"(!has({new}) || !has({old}) || (has({new}.{place}) ? {new}.{place} : '') == "
-                f"(has({old}.{place}) ? {old}.{place} : ''))"
+            was, will_be = (
+                f"(has({backend}.{place}) ? {backend}.{place} : '').trim().split('/').filter(part, part != '')"
+                for backend in (old, new)
             )
+            same.append(f"(!has({new}) || !has({old}) || {will_be} == {was})")
     return " && ".join(same)
 
 
@@ -167,7 +169,7 @@ BACKUP_BLUEPRINT = Kind(
             "failed": integer("Number of targets that cannot be configured; see failures.", least=0),
             "pending": integer("Number of targets that are still being worked on.", least=0),
             "failures": listing(
-                "Targets that cannot be configured, 50 at most, by kind, namespace and name.",
+                "Targets that cannot be configured, 50 at most; failed counts them all.",
                 record(
                     "",
                     {
@@ -183,15 +185,15 @@ BACKUP_BLUEPRINT = Kind(
                 most=50,
             ),
             "storageSecrets": listing(
-                "Storage Secrets that the targets' Repositories need, as far as the operator may look, 100 at most.",
+                "Storage Secrets that the targets' Repositories need and that are not known to exist, 100 at most.",
                 record(
                     "",
                     {
                         "namespace": string("Namespace of the Secret."),
                         "name": string("Name of the Secret."),
                         "state": string(
-                            "Found, Missing, or Unknown when the operator may not read it.",
-                            enum=("Found", "Missing", "Unknown"),
+                            "Found, Missing, or Unchecked when the operator may not look.",
+                            enum=("Found", "Missing", "Unchecked"),
                         ),
                     },
                     required=["namespace", "name", "state"],

@@ -127,7 +127,7 @@ def schedule(description: str, *, templated: bool = False) -> Schema:
     return string(
         description,
         rules=[
-            rules.matching(rules.SCHEDULE, message, templated=templated, empty=False),
+            rules.matching(rules.SCHEDULE, message, templated=templated),
             *([rules.closed_braces("schedule")] if templated else []),
         ],
     )
