@@ -19,7 +19,7 @@ from reconcilers.keys import Key
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
 
 R = TypeVar("R", bound=Row)
-Owned = RepositoryRow | ConfigurationRow
+Owned = TypeVar("Owned", RepositoryRow, ConfigurationRow)
 
 
 class Handlers:
@@ -54,7 +54,7 @@ class Handlers:
             for key in self._view.targets_of(row.name):
                 self._queue.add(key, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
 
-    def on_owned(self, delta: Delta[RepositoryRow] | Delta[ConfigurationRow]) -> None:
+    def on_owned(self, delta: Delta[Owned]) -> None:
         old, new, initial = _rows(delta)
         for key in mapping.owner_keys(old, new):
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))

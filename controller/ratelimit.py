@@ -30,6 +30,28 @@ EXPEDITE_SECONDS: Final = 1.0
 Uniform = Callable[[float, float], float]
 
 
+class TokenBucket:
+    """A plain token bucket: `burst` at once, `rate` a second after that."""
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, *, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._tokens = float(burst)
+        self._at = float("-inf")
+
+    def take(self, now: float) -> bool:
+        """Take a token, if there is one."""
+        if now > self._at:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+            self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
 class RetryBucket:
     """A token bucket whose waiting time is bounded by `max_wait`.
 

@@ -60,7 +60,7 @@ def changed(
             yield _event(subject, after.reason, after.message, after)
         if first_look:
             continue
-        old = {note for note in before.warnings} if before else set()
+        old = set(before.warnings) if before else set()
         for note in after.warnings:
             if note not in old:
                 yield _event(subject, note.reason, note.message, after)

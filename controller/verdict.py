@@ -61,7 +61,7 @@ def judge(error: ApiError, *, created: bool) -> Verdict:
     if isinstance(error, NotFound):
         return Verdict(Class.WAITING, Reason.APPLY_FAILED, message, "error")
     if isinstance(error, TooManyRequests):
-        return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "throttled", wait)
+        return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait)
     if "request is too large" in error.message or error.status == 413:
         return Verdict(Class.WAITING, Reason.INVALID_OBJECT, message, "denied")
     return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait)
@@ -74,7 +74,7 @@ def _judge_forbidden(error: ApiError, message: str) -> Verdict:
         return Verdict(Class.WAITING, Reason.QUOTA_EXCEEDED, message, "quota")
     if _by_admission(error.message):
         return Verdict(Class.WAITING, Reason.ADMISSION_DENIED, message, "denied")
-    return Verdict(Class.WAITING, Reason.FORBIDDEN, message, "forbidden")
+    return Verdict(Class.WAITING, Reason.FORBIDDEN, message, "denied")
 
 
 def _by_admission(message: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from controller import families as f
 from controller import report
 from controller.applier import Applier, Written
 from controller.barrier import WriteBarrier
@@ -205,6 +206,8 @@ class Worker:
             return None
         m.metrics.applied(kind, "applied")
         m.barrier.wrote(key, written)
+        if isinstance(step, Apply) and step.uid and m.brake.wrote(step.uid, step.fingerprint, m.clock.monotonic()):
+            m.metrics.counter(f.OSCILLATIONS).labels(kind).inc()
         if not isinstance(step, ApplyStatus):
             _log.info(
                 "Wrote an object",
@@ -234,7 +237,6 @@ class Worker:
             return None
         if self._m.brake.allow(step.uid, step.fingerprint, self._m.clock.monotonic()):
             return None
-        self._m.metrics.oscillated(step.resource.kind)
         what = f"{step.resource.kind} {step.key.namespace}/{step.key.name}"
         return Verdict(
             Class.WAITING,

@@ -1,0 +1,225 @@
+"""The operator as a process: what is built, in which order it starts, and how it stops.
+
+Start: caches first; no key is worked on before every cache is complete, because a blueprint that is not in the cache
+yet looks like one that does not exist. Stop, on SIGTERM: not ready, no new work, what is under way may finish within
+the grace, Events are flushed, connections are closed. Any task that ends with an exception ends the process: half dead and
+still answering its probes would be worse than a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+import structlog
+
+from controller import families as f
+from controller.applier import Applier
+from controller.barrier import WriteBarrier
+from controller.brake import Brake
+from controller.caches import Caches, View
+from controller.claims import Claims
+from controller.config import Settings
+from controller.handlers import Handlers
+from controller.logs import Logs
+from controller.looplag import watch_loop_lag
+from controller.metrics import Metrics
+from controller.outcomes import Outcomes
+from controller.recorder import EventRecorder
+from controller.secretcheck import StorageSecrets
+from controller.server import Checks, Server, health_application, metrics_application
+from controller.signals import stop_on_signal
+from controller.templates import PodTemplates
+from controller.watchreport import WatchReport
+from controller.worker import Machinery, workers
+from controller.workqueue import WorkQueue
+from informers import AiohttpTransport, InformerFactory, NotSynced, RealClock, Transport, load_credentials
+from informers.clock import Clock
+from informers.resource import ObjectKey, Resource
+from reconcilers.keys import Key
+
+QUEUE = "autobackup"
+_SYNC_REPORT_SECONDS = 30.0
+_FLUSH_SECONDS = 1.5
+
+# Rows live as long as their objects and hold no cycles: looking for cycles among them often costs stalls.
+_GC_THRESHOLDS = (50_000, 20, 100)
+
+Job = Coroutine[None, None, None]
+
+_log = structlog.get_logger("manager")
+
+
+@dataclass(slots=True)
+class _Readiness:
+    """Why the operator is not ready; nothing when it is."""
+
+    synced: bool = False
+    stopping: bool = False
+    lagging: str = "caches are not complete yet"
+
+    def caches(self) -> str | None:
+        return None if self.synced else self.lagging
+
+    def shutdown(self) -> str | None:
+        return "shutting down" if self.stopping else None
+
+
+def run(settings: Settings, *, version: str) -> int:
+    """Run the operator until it is told to stop; the exit code."""
+    clock = RealClock()
+    with Logs(clock, level=settings.log_level, form=settings.log_format):
+        return _run(settings, version=version, clock=clock)
+
+
+def _run(settings: Settings, *, version: str, clock: Clock) -> int:
+    credentials = load_credentials(settings.kubeconfig, settings.context, clock=clock)
+    metrics = Metrics(version=version)
+    identity = f"{socket.gethostname()}-{clock.token()}"
+    transport = AiohttpTransport(
+        credentials, user_agent=f"autobackup/{version} ({identity})", observer=metrics.request, clock=clock
+    )
+    _log.info("Starting", version=version, identity=identity, server=credentials.server_url, via=credentials.source)
+    return asyncio.run(_main(settings, transport=transport, clock=clock, metrics=metrics, identity=identity))
+
+
+async def _main(settings: Settings, *, transport: Transport, clock: Clock, metrics: Metrics, identity: str) -> int:
+    gc.set_threshold(*_GC_THRESHOLDS)
+    readiness = _Readiness()
+    checks = Checks()
+    checks.ready("caches", readiness.caches)
+    checks.ready("shutdown", readiness.shutdown)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            stop = stack.enter_context(stop_on_signal())
+            await _serve(stack, settings, checks, metrics)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            operator = Operator(settings, transport, clock=clock, metrics=metrics, identity=identity)
+            background = [tasks.create_task(job) for job in operator.background(readiness)]
+            await stop.wait()
+            readiness.stopping = True
+            _log.info("Stopping", grace_s=settings.shutdown_grace_seconds)
+            await operator.drain(settings.shutdown_grace_seconds)
+            for task in background:
+                task.cancel()
+    finally:
+        await transport.close()
+    _log.info("Stopped")
+    return 0
+
+
+async def _serve(stack: contextlib.AsyncExitStack, settings: Settings, checks: Checks, metrics: Metrics) -> None:
+    """Open the health and metrics servers that are configured."""
+    for address, application, option in (
+        (settings.health_address, health_application(checks), "healthAddress"),
+        (settings.metrics_address, metrics_application(metrics), "metricsAddress"),
+    ):
+        if address is not None:
+            server = await stack.enter_async_context(Server(address, application, option=option))
+            _log.info("Serving", option=option, url=server.url)
+
+
+class Operator:
+    """Everything that makes auto backup, wired together."""
+
+    def __init__(
+        self, settings: Settings, transport: Transport, *, clock: Clock, metrics: Metrics, identity: str
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._factory = InformerFactory(transport, clock, WatchReport(metrics, clock), namespaces=settings.namespaces)
+        queue_metrics = metrics.queue(QUEUE)
+        self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics)
+        queue_metrics.bind(self._queue)
+        self._recorder = EventRecorder(transport, clock, identity=identity, dropped=metrics.event_dropped)
+        self._caches = Caches.register(
+            self._factory, namespaces=settings.namespaces, openshift=settings.openshift == "auto"
+        )
+        self._outcomes = Outcomes()
+        claims = Claims(clock)
+        templates = PodTemplates(transport)
+        applier = Applier(transport, clock, most_in_flight=settings.max_in_flight_writes)
+        self._secrets = StorageSecrets(
+            transport,
+            clock,
+            enabled=settings.check_storage_secrets == "auto",
+            wanted=lambda: self._outcomes.storage_secrets().keys(),
+            changed=self._secret_changed,
+        )
+        self.view = View(
+            self._caches,
+            claims=claims,
+            outcomes=self._outcomes,
+            templates=templates,
+            secrets=self._secrets,
+            applier=applier,
+        )
+        self._handlers = Handlers(queue=self._queue, view=self.view, outcomes=self._outcomes)
+        self._machinery = Machinery(
+            queue=self._queue,
+            view=self.view,
+            applier=applier,
+            templates=templates,
+            claims=claims,
+            outcomes=self._outcomes,
+            barrier=WriteBarrier(self._revision_of),
+            brake=Brake(),
+            clock=clock,
+            metrics=metrics,
+            emit=self._recorder.emit,
+            secrets_wanted=self._secrets.wake,
+        )
+        metrics.before_scrape(self._count_targets)
+
+    def background(self, readiness: _Readiness) -> list[Job]:
+        """The jobs of the process, to be run until they are cancelled."""
+        jobs: list[Job] = [watch_loop_lag(self._clock, self._metrics.loop_lag.observe)]
+        if self._settings.auto_backup:
+            jobs += [self._factory.run(), self._recorder.run(), self._secrets.run(), self._work(readiness)]
+        else:
+            readiness.synced = True
+        return jobs
+
+    async def drain(self, grace: float) -> None:
+        """Take no new work and let what is under way finish."""
+        if not await self._queue.drain(grace):
+            _log.warning("Work was still under way when the grace ended; it is done again by the next process")
+        await self._recorder.flush(_FLUSH_SECONDS)
+
+    async def _work(self, readiness: _Readiness) -> None:
+        """Wait for the caches, then reconcile."""
+        started = self._clock.monotonic()
+        while not readiness.synced:
+            try:
+                await self._factory.wait_synced(_SYNC_REPORT_SECONDS)
+                readiness.synced = True
+            except NotSynced as error:
+                readiness.lagging = str(error)
+                _log.warning("Still waiting for caches", err=str(error))
+        gc.collect()
+        gc.freeze()
+        self._handlers.attach(self._caches)
+        _log.info("Caches are complete", duration_s=round(self._clock.monotonic() - started, 3))
+        async with asyncio.TaskGroup() as pool:
+            for worker in workers(self._machinery, self._settings.workers):
+                pool.create_task(worker.run())
+
+    def _secret_changed(self, secret: ObjectKey) -> None:
+        self._handlers.secret_changed(secret)
+
+    def _revision_of(self, resource: Resource, namespace: str) -> int:
+        for informer in (self._caches.repositories, self._caches.configurations, self._caches.blueprints):
+            if informer.resource == resource:
+                return informer.store.last_sync_rv(namespace)
+        return 0
+
+    def _count_targets(self) -> None:
+        gauge = self._metrics.gauge(f.TARGETS)
+        gauge.clear()
+        for (kind, state), count in self._outcomes.counts().items():
+            gauge.labels(kind, state).set(count)
