@@ -89,7 +89,7 @@ class Settings:
         "kubeconfig",
         Text("the path of a kubeconfig file"),
         default=None,
-        help="Kubeconfig to use; without it $KUBECONFIG, then the pod's own service account, then ~/.kube/config.",
+        help="Kubeconfig to use; without it the pod's own service account, then $KUBECONFIG, then ~/.kube/config.",
     )
     context: str | None = _option(
         "context", Text("the name of a context"), default=None, help="Context of the kubeconfig to use."

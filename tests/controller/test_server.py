@@ -78,7 +78,8 @@ async def test_metrics_in_the_form_that_the_scraper_prefers() -> None:
         assert 'version="1.2.3"' in text
         _, text, kind = await fetch(server.url + "/metrics", Accept="application/openmetrics-text; version=1.0.0")
         assert kind.startswith("application/openmetrics-text")
-        assert {family.name for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call] >= {"workqueue_adds", "autobackup_build_info"}
+        families = parse_openmetrics(text)  # type: ignore[no-untyped-call]
+        assert {family.name for family in families} >= {"workqueue_adds", "autobackup_build_info"}
 
 
 async def test_readings_are_taken_on_the_loop_and_rendered_elsewhere() -> None:
