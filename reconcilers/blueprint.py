@@ -7,7 +7,7 @@ cron expression) is a `problem` and makes the blueprint unusable as a whole. Wha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from reconcilers import schedule as schedules
 from reconcilers.errors import Refusal
 from reconcilers.location import provider_of
+from reconcilers.naming import is_label, is_subdomain
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow
 from reconcilers.template import Leaf, Path, TemplateError, compile_tree, references
@@ -84,7 +85,10 @@ def _compile(name: str, spec_json: str) -> Blueprint:
         template = compile_tree(spec, verbatim=lambda path: path in VERBATIM)
     except TemplateError as error:
         problem = Refusal(
-            Reason.INVALID_TEMPLATE, "spec." + str(error), "not a template", hint="write $${ for a literal ${"
+            Reason.INVALID_TEMPLATE,
+            "spec." + ".".join(error.path),
+            error.problem,
+            hint="write $${ for a literal ${",
         )
         return Blueprint(name=name, template={}, problems=(problem,))
     return Blueprint(
@@ -110,13 +114,47 @@ def _problems(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Refu
         provider_of(spec.get("backend") or {})
     except Refusal as refusal:
         found.append(refusal)
-    schedule = template.get("schedule")
-    if isinstance(schedule, str) and schedule:
+    checks: list[Callable[[], object]] = [
+        lambda: check_namespace(template, "backupNamespace", reason=Reason.INVALID_BLUEPRINT),
+        lambda: check_namespace(template, "repoNamespace", reason=Reason.INVALID_BLUEPRINT),
+        lambda: check_secret(template, reason=Reason.INVALID_BACKEND),
+    ]
+    if isinstance(schedule := template.get("schedule"), str) and schedule:
+        checks.append(lambda: schedules.check(schedule, field="spec.schedule"))
+    for check in checks:
         try:
-            schedules.check(schedule, field="spec.schedule")
+            check()
         except Refusal as refusal:
             found.append(refusal)
     return found
+
+
+def check_namespace(spec: Mapping[str, Any], field: str, *, reason: Reason) -> str:
+    """The namespace that `field` of a resolved spec names, "" for none. What is still a template is let pass."""
+    value = spec.get(field) or ""
+    if isinstance(value, str) and value and not is_label(value):
+        raise Refusal(
+            reason,
+            f"spec.{field}",
+            "cannot be the name of a namespace",
+            value=value,
+            hint="use at most 63 lower case letters, digits and '-'",
+        )
+    return value if isinstance(value, str) else ""
+
+
+def check_secret(spec: Mapping[str, Any], *, reason: Reason) -> str:
+    """The storage Secret that a resolved spec names, "" for none. What is still a template is let pass."""
+    value = (spec.get("backend") or {}).get("storageSecretName") or ""
+    if isinstance(value, str) and value and not is_subdomain(value):
+        raise Refusal(
+            reason,
+            "spec.backend.storageSecretName",
+            "cannot be the name of a Secret",
+            value=value,
+            hint="use at most 253 lower case letters, digits, '-' and '.'",
+        )
+    return value if isinstance(value, str) else ""
 
 
 def _warnings(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:

@@ -8,12 +8,24 @@ their marks, never by computing a name, so this scheme may change without orphan
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 
 from reconcilers.keys import Key
 from reconcilers.kinds import TARGETS
 
 LONGEST = 63
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def is_label(name: str) -> bool:
+    """Whether a namespace can have this name (RFC 1123 label)."""
+    return len(name) <= LONGEST and _LABEL.fullmatch(name) is not None
+
+
+def is_subdomain(name: str) -> bool:
+    """Whether an object can have this name (RFC 1123 subdomain)."""
+    return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def base_name(target: Key, *, namespace: str, blueprint: str | None = None) -> str:

@@ -10,7 +10,14 @@ from reconcilers import annotations as asked
 from reconcilers import podtemplate
 from reconcilers import schedule as schedules
 from reconcilers.annotations import Request
-from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, Blueprint, is_location
+from reconcilers.blueprint import (
+    CONFIGURATION_FIELDS,
+    REPOSITORY_FIELDS,
+    Blueprint,
+    check_namespace,
+    check_secret,
+    is_location,
+)
 from reconcilers.errors import Refusal
 from reconcilers.fields import prune
 from reconcilers.kinds import TARGETS, Family
@@ -60,14 +67,15 @@ def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | Non
 
     spec = prune(render(blueprint.template, value_of))
     backend = spec.get("backend") or {}
-    configuration_namespace = spec.get("backupNamespace") or target.namespace
-    repository_namespace = spec.get("repoNamespace") or configuration_namespace
+    rejected = Reason.VARIABLE_REJECTED
+    configuration_namespace = check_namespace(spec, "backupNamespace", reason=rejected) or target.namespace
+    repository_namespace = check_namespace(spec, "repoNamespace", reason=rejected) or configuration_namespace
     location = locate(backend, namespace=repository_namespace)
     return Resolved(
         repository_namespace=repository_namespace,
         configuration_namespace=configuration_namespace,
         location=str(location),
-        storage_secret=str(backend.get("storageSecretName") or ""),
+        storage_secret=check_secret(spec, reason=rejected),
         repository={"backend": backend, **_taken(spec, REPOSITORY_FIELDS)},
         configuration=_configuration(target, request, spec, template, configuration_namespace),
     )

@@ -4,8 +4,8 @@ The template is a tree, and so is the result: values are put into strings, never
 value can add a field, close a quote or start a second substitution. Each leaf is substituted once.
 
 Grammar of a leaf: `${NAME}` is the value; `${NAME:-default}` is the default when NAME has no value; `$${` stands for a
-literal `${`; a `$` before anything else stands for itself. An unclosed `${` or an operator that is not `:-` is an
-error of the template's author, reported before any target is looked at.
+literal `${`; a `$` before anything else stands for itself. An unclosed `${`, an operator that is not `:-` and a
+variable within a default are errors of the template's author, reported before any target is looked at.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reconcilers.errors import show
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Path = tuple[str, ...]
@@ -22,7 +24,12 @@ Substitute = Callable[[Path, "Reference"], str]
 
 
 class TemplateError(ValueError):
-    """A leaf that is not a template: what is wrong and at which character."""
+    """A leaf that is not a template: what is wrong and at which character, and where the leaf is."""
+
+    def __init__(self, problem: str, path: Path = ()) -> None:
+        self.problem = problem
+        self.path = path
+        super().__init__(f"{'.'.join(path)}: {problem}" if path else problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +88,22 @@ def _reference(inside: str, position: int) -> Reference:
     match = _NAME.match(inside)
     name = match.group() if match else ""
     rest = inside[len(name) :]
+    written = f"{show('${' + inside + '}')} at character {position}"
     if not name:
-        raise TemplateError(f"'${{{inside}}}' at character {position} names no variable")
+        raise TemplateError(f"{written} names no variable")
     if not rest:
         return Reference(name)
-    if rest.startswith(":-"):
-        return Reference(name, rest[2:])
-    raise TemplateError(
-        f"'${{{inside}}}' at character {position}: only ${{{name}}} and ${{{name}:-default}} are understood"
-    )
+    if not rest.startswith(":-"):
+        raise TemplateError(f"{written}: only ${{NAME}} and ${{NAME:-default}} are understood")
+    if "${" in rest:
+        raise TemplateError(f"{written}: a default is plain text and cannot hold another variable")
+    return Reference(name, rest[2:])
 
 
 def compile_tree(tree: Any, *, verbatim: Callable[[Path], bool], path: Path = ()) -> Any:
     """The tree with each string leaf parsed; subtrees for which `verbatim` holds are left as they are.
 
-    Raises TemplateError whose text starts with the path of the leaf.
+    Raises TemplateError with the path of the leaf.
     """
     if verbatim(path):
         return tree
@@ -107,7 +115,7 @@ def compile_tree(tree: Any, *, verbatim: Callable[[Path], bool], path: Path = ()
         try:
             leaf = parse(tree)
         except TemplateError as error:
-            raise TemplateError(f"{'.'.join(path)}: {error}") from None
+            raise TemplateError(error.problem, path) from None
         return leaf if leaf.references else (leaf.literal or "")
     return tree
 
