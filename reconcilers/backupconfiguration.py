@@ -16,7 +16,7 @@ from reconcilers.plan import Apply, Claim
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
-from reconcilers.repository import owner_of
+from reconcilers.repository import is_applied, owner_of
 from reconcilers.resolve import Resolved
 from reconcilers.rows import ConfigurationRow, TargetRow
 
@@ -138,7 +138,7 @@ def _record(live: ConfigurationRow | None, template: PodTemplate) -> str:
 def steps(view: TargetView, choice: Choice, *, wanted: dict[str, Any], fingerprint: str, blueprint: str) -> list[Apply]:
     """What to write: nothing when the live object is as it should be."""
     live = choice.live
-    if live is not None and live.fingerprint in (fingerprint, view.effective(live.uid, fingerprint)):
+    if live is not None and is_applied(view, live, fingerprint):
         return []
     return [
         Apply(

@@ -22,7 +22,7 @@ from reconcilers.plan import Apply, Claim
 from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
 from reconcilers.resolve import Resolved
-from reconcilers.rows import RepositoryRow
+from reconcilers.rows import ConfigurationRow, RepositoryRow
 
 SUCCESSION = "autobackup-succession"
 """Field manager of the one annotation that an old Repository gets; its other fields stay as they were applied."""
@@ -85,7 +85,13 @@ def choose(
     return Choice(
         key=key,
         live=live,
-        predecessors=tuple(row for row in mine if row.key != key and not row.deleting),
+        predecessors=tuple(
+            row
+            for row in mine
+            if row.key != key
+            and not row.deleting
+            and _marks_succession(row, blueprint=blueprint, blueprints=blueprints)
+        ),
         claims=(Claim(location_token(resolved.location), owner), Claim(name_token(key), owner)),
     )
 
@@ -110,12 +116,28 @@ def _serving(mine: Sequence[RepositoryRow], *, blueprint: str, resolved: Resolve
     return min(same or unused, key=preference, default=None)
 
 
+def _marks_succession(row: RepositoryRow, *, blueprint: str, blueprints: Sequence[str]) -> bool:
+    """Whether this blueprint is the one that says of `row` who succeeded it.
+
+    Of a Repository whose blueprint the target no longer names that is the first blueprint which it does name: were it
+    all of them, each would write its own Repository down, over and over again.
+    """
+    assert row.mark is not None
+    return blueprint in (row.mark.blueprint, blueprints[0])
+
+
 def _refuse_taken_location(
     claimant: Claimant, view: TargetView, *, owner: str, mine: Sequence[RepositoryRow], resolved: Resolved
 ) -> None:
-    own = {row.key for row in mine}
-    holder = next((row for row in view.repositories_at(resolved.location) if row.key not in own), None)
+    """The location belongs to the oldest Repository that has it, else to whoever claimed it a moment ago.
+
+    The oldest, because marks and location can be copied by anybody who may write Repositories: a copy must not push
+    out the target that was there first.
+    """
+    holder = min(view.repositories_at(resolved.location), key=lambda row: (row.created, row.uid), default=None)
     if holder is not None and holder.mark is not None:
+        if any(row.key == holder.key for row in mine):
+            return
         whose = f"{holder.mark.target} (Repository {holder.namespace}/{holder.name})"
     else:
         other = claimant(location_token(resolved.location))
@@ -174,7 +196,7 @@ def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, reso
     found: list[Apply] = []
     wanted, fingerprint = body(choice, target=target, blueprint=blueprint, resolved=resolved)
     live = choice.live
-    if live is None or live.fingerprint not in (fingerprint, view.effective(live.uid, fingerprint)):
+    if live is None or not is_applied(view, live, fingerprint):
         event = Reason.REPOSITORY_UPDATED if live else Reason.REPOSITORY_CREATED
         if live is None and any(row.location != resolved.location for row in choice.predecessors):
             event = Reason.REPOSITORY_SUCCEEDED
@@ -194,6 +216,15 @@ def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, reso
     if live is not None and live.succeeded_by:
         found.append(_succession(live, "", blueprint))
     return found
+
+
+def is_applied(view: TargetView, live: RepositoryRow | ConfigurationRow, fingerprint: str) -> bool:
+    """Whether an apply with this fingerprint would change nothing.
+
+    An object of ours without field owners (restored from a backup of the cluster, say) has the fingerprint "" and is
+    always applied again, or we would never own what is in it.
+    """
+    return bool(live.fingerprint) and live.fingerprint in (fingerprint, view.effective(live.uid, fingerprint))
 
 
 def _succession(row: RepositoryRow, successor: str, blueprint: str) -> Apply:

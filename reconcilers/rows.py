@@ -107,6 +107,7 @@ class RepositoryRow:
     has_snapshots: bool
     succeeded_by: str
     storage_secret: str
+    created: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -154,7 +155,7 @@ def target_projection(kind: str) -> Projection[TargetRow]:
             uid=metadata["uid"],
             resource_version=parse_revision(metadata["resourceVersion"]),
             generation=int(metadata.get("generation") or 0) if family is Family.WORKLOAD else 0,
-            deleting="deletionTimestamp" in metadata,
+            deleting=bool(metadata.get("deletionTimestamp")),
             annotations=asked.relevant(found),
             app_type=str(spec.get("type") or ""),
             app_version=str(spec.get("version") or ""),
@@ -177,7 +178,7 @@ def project_blueprint(obj: Mapping[str, Any]) -> BlueprintRow:
         uid=metadata["uid"],
         resource_version=parse_revision(metadata["resourceVersion"]),
         generation=int(metadata.get("generation") or 0),
-        deleting="deletionTimestamp" in metadata,
+        deleting=bool(metadata.get("deletionTimestamp")),
         spec=canonical(obj.get("spec") or {}),
         conditions=tuple(sorted((_condition(item) for item in conditions), key=lambda item: item.type)),
         status=canonical(status),
@@ -206,7 +207,7 @@ def project_repository(obj: Mapping[str, Any]) -> RepositoryRow:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=parse_revision(metadata["resourceVersion"]),
-        deleting="deletionTimestamp" in metadata,
+        deleting=bool(metadata.get("deletionTimestamp")),
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
         location=_location(backend, namespace) if mark else "",
@@ -215,6 +216,7 @@ def project_repository(obj: Mapping[str, Any]) -> RepositoryRow:
         ),
         succeeded_by=str((metadata.get("annotations") or {}).get(marks.SUCCEEDED_BY, "")) if mark else "",
         storage_secret=str(backend.get("storageSecretName") or "") if mark else "",
+        created=str(metadata.get("creationTimestamp") or "") if mark else "",
     )
 
 
@@ -233,7 +235,7 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=parse_revision(metadata["resourceVersion"]),
-        deleting="deletionTimestamp" in metadata,
+        deleting=bool(metadata.get("deletionTimestamp")),
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
         pod_template=str((metadata.get("annotations") or {}).get(marks.POD_TEMPLATE, "")) if mark else "",

@@ -12,8 +12,8 @@ import pytest
 from informers.resource import ObjectKey
 from reconcilers import marks
 from reconcilers.keys import Key
-from reconcilers.kinds import CONFIGURATION, REPOSITORY, TARGETS
-from reconcilers.plan import Apply, Delete, Outcome, Plan, State
+from reconcilers.kinds import TARGETS
+from reconcilers.plan import Apply, Delete, Plan, State
 from reconcilers.ports import SecretState
 from reconcilers.reasons import Reason
 from tests.reconcilers.objects import (
@@ -26,56 +26,8 @@ from tests.reconcilers.objects import (
     s3,
     target,
 )
+from tests.reconcilers.sights import NIGHTLY, SHOP, bc, names, only, opted_in, prefix, refused, repo, settled
 from tests.reconcilers.world import World
-
-SHOP = deployment_key()
-NIGHTLY = Key("BackupBlueprint", "", "nightly")
-
-
-def repo(name: str = "deploy-shop", namespace: str = "demo") -> Key:
-    return Key(REPOSITORY.kind, namespace, name)
-
-
-def bc(name: str = "deploy-shop", namespace: str = "demo") -> Key:
-    return Key(CONFIGURATION.kind, namespace, name)
-
-
-def names(objects: list[dict[str, Any]]) -> list[str]:
-    return [obj["metadata"]["name"] for obj in objects]
-
-
-def prefix(obj: dict[str, Any]) -> str:
-    return str(obj["spec"]["backend"]["s3"]["prefix"])
-
-
-def only(plan: Plan) -> Outcome:
-    assert len(plan.outcomes) == 1
-    return plan.outcomes[0]
-
-
-def refused(world: World, key: Key = SHOP) -> Outcome:
-    """The one outcome of a target that cannot be configured; nothing is written for it."""
-    plan = world.plan(key)
-    outcome = only(plan)
-    assert outcome.state is not State.CONFIGURED
-    assert plan.steps == ()
-    return outcome
-
-
-def settled(world: World) -> None:
-    """Nothing is left to write, not even for a process that remembers nothing."""
-    world.restart()
-    reads = world.template_reads
-    for key in world.targets():
-        assert world.plan(key).steps == (), key
-    assert world.template_reads == reads, "a restart must not read pod templates again"
-
-
-def opted_in(**spec: Any) -> World:
-    world = World(blueprint(**spec), target())
-    world.converge(SHOP)
-    return world
-
 
 # opting in
 

@@ -60,6 +60,7 @@ class World:
         self.templates: dict[Key, tuple[str, PodTemplate]] = {}
         self.template_reads = 0
         self.writes: Counter[str] = Counter()
+        self.pruned: set[str] = set()
         self.claimed: dict[str, str] = {}
         self.remembered: dict[tuple[str, str], str] = {}
         self.outcomes: dict[Key, tuple[Outcome, ...]] = {}
@@ -76,7 +77,7 @@ class World:
         assert key not in self.objects, f"{key} exists"
         fresh = copy.deepcopy(obj)
         number = next(self._numbers)
-        fresh["metadata"].update(uid=f"uid-{number}", generation=1)
+        fresh["metadata"].update(uid=f"uid-{number}", generation=1, creationTimestamp=_time(number))
         ssa.write_owners(fresh, {(manager, "Update", ""): set(ssa.leaves(fresh))})
         self._store(key, fresh)
         return fresh
@@ -122,12 +123,12 @@ class World:
             self._store(key, live)
         else:
             del self.objects[key]
-            self._sync()
+            self.refresh()
 
     def vanish(self, key: Key) -> None:
         """An object is seen no more, whatever became of it."""
         del self.objects[key]
-        self._sync()
+        self.refresh()
 
     def finalize(self, key: Key) -> None:
         """Take the finalizers away; a deleted object goes."""
@@ -157,7 +158,7 @@ class World:
             yield
         finally:
             self._lagging = False
-            self._sync()
+            self.refresh()
 
     def of_kind(self, kind: str) -> list[Object]:
         return [obj for key, obj in sorted(self.objects.items()) if key.kind == kind]
@@ -228,9 +229,12 @@ class World:
         match step:
             case Apply():
                 live = self.objects.get(key)
-                new = ssa.apply(live, step.body, manager=step.manager, force=step.force)
+                body = copy.deepcopy(dict(step.body))
+                body["spec"] = {k: v for k, v in body.get("spec", {}).items() if k not in self.pruned}
+                new = ssa.apply(live, {k: v for k, v in body.items() if v}, manager=step.manager, force=step.force)
                 if live is None:
-                    new["metadata"].update(uid=f"uid-{next(self._numbers)}", generation=1)
+                    number = next(self._numbers)
+                    new["metadata"].update(uid=f"uid-{number}", generation=1, creationTimestamp=_time(number))
                 elif new.get("spec") != live.get("spec"):
                     new["metadata"]["generation"] += 1
                 self._store(key, new)
@@ -335,14 +339,19 @@ class World:
             live["metadata"]["resourceVersion"] if live and unchanged else str(next(self._numbers))
         )
         self.objects[key] = obj
-        self._sync()
+        self.refresh()
 
-    def _sync(self) -> None:
+    def refresh(self) -> None:
+        """Look at all objects anew, unless the caches stand still."""
         if self._lagging:
             return
         rows = {key: _PROJECTIONS[key.kind].project(copy.deepcopy(obj)) for key, obj in self.objects.items()}
         self._cache = {key: row for key, row in rows.items() if row is not None}
         self.claimed.clear()
+
+
+def _time(number: int) -> str:
+    return f"2024-05-{1 + number // 1440:02}T{number // 60 % 24:02}:{number % 60:02}:00Z"
 
 
 def _content(obj: Mapping[str, Any]) -> dict[str, Any]:
