@@ -29,6 +29,7 @@ from informers.transport import Response, Transport
 from reconcilers import annotations as asked
 from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint
+from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import GROUP, TARGETS
 from reconcilers.marks import PRODUCT
 from reconcilers.plan import Apply, ApplyStatus, Delete
@@ -47,13 +48,14 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write did: whether anything changed, and from which resourceVersion on the caches show it."""
+    """What a write did, and from which resourceVersion on the caches show it; `target` is the live target's reference
+    where the applier looked at it."""
 
     resource: Resource
     key: ObjectKey
     uid: str
     revision: int
-    changed: bool
+    target: ObjectRef | None = None
 
 
 class Applier:
@@ -81,9 +83,7 @@ class Applier:
         made = live_fingerprint(live)
         if step.manager == PRODUCT and made != step.fingerprint:
             self._effective[metadata["uid"]] = (step.fingerprint, made)
-        return Written(
-            step.resource, step.key, metadata["uid"], parse_revision(metadata["resourceVersion"]), changed=True
-        )
+        return Written(step.resource, step.key, metadata["uid"], parse_revision(metadata["resourceVersion"]))
 
     async def apply_status(self, step: ApplyStatus) -> Written:
         """Apply a status; a condition without a time has just changed and gets the present one."""
@@ -100,12 +100,16 @@ class Applier:
         response = await self._write("PATCH", step.resource, step.key, "status", query=query, body=body)
         metadata = response.json()["metadata"]
         revision = parse_revision(metadata["resourceVersion"])
-        return Written(step.resource, step.key, metadata["uid"], revision, changed=True)
+        return Written(step.resource, step.key, metadata["uid"], revision)
 
     async def delete(self, step: Delete) -> Written | None:
         """Delete one object if its target, looked at live, does not ask for it. None when nothing was done."""
-        if not step.moved and await self._still_wanted(step):
-            return None
+        target = None
+        if not step.moved:
+            live = await self._look_at(step.target)
+            if live is not None and _names(live, step.blueprint):
+                return None
+            target = live and _reference(step, live)
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -121,23 +125,18 @@ class Applier:
             if "UID in precondition" in error.message:
                 return None
             raise
-        return Written(step.resource, step.key, step.uid, 0, changed=True)
+        return Written(step.resource, step.key, step.uid, 0, target)
 
-    async def _still_wanted(self, step: Delete) -> bool:
-        """Whether the live target still names the blueprint, or cannot be read well enough to say."""
-        resource = TARGETS[step.target.kind].resource
-        path = resource.object_path(ObjectKey(step.target.namespace, step.target.name))
+    async def _look_at(self, target: Key) -> Mapping[str, Any] | None:
+        """The metadata of the live target; None when it does not exist."""
+        resource = TARGETS[target.kind].resource
+        path = resource.object_path(ObjectKey(target.namespace, target.name))
         try:
             response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
         except NotFound:
-            return False
-        named = (response.json()["metadata"].get("annotations") or {}).get(asked.BLUEPRINT)
-        if named is None:
-            return False
-        try:
-            return step.blueprint in asked.blueprint_names(named)
-        except Refusal:
-            return True
+            return None
+        metadata: Mapping[str, Any] = response.json()["metadata"]
+        return metadata
 
     async def _write(
         self,
@@ -167,3 +166,19 @@ class Applier:
                 raise
         self._in_flight.succeeded()
         return response
+
+
+def _names(metadata: Mapping[str, Any], blueprint: str) -> bool:
+    """Whether a live target names the blueprint, or says something that cannot be understood."""
+    named = (metadata.get("annotations") or {}).get(asked.BLUEPRINT)
+    if named is None:
+        return False
+    try:
+        return blueprint in asked.blueprint_names(named)
+    except Refusal:
+        return True
+
+
+def _reference(step: Delete, metadata: Mapping[str, Any]) -> ObjectRef:
+    api_version = TARGETS[step.target.kind].resource.api_version
+    return ObjectRef(api_version, *step.target, uid=str(metadata.get("uid", "")))

@@ -59,6 +59,5 @@ class Brake:
         record.writes.append(now)
         if len(record.writes) <= WRITES:
             return False
-        record.writes.clear()
         record.closed_until = now + CLOSED_SECONDS
         return True

@@ -2,8 +2,8 @@
 
 Start: caches first; no key is worked on before every cache is complete, because a blueprint that is not in the cache
 yet looks like one that does not exist. Stop, on SIGTERM: not ready, no new work, what is under way may finish within
-the grace, Events are flushed, connections are closed. Any task that ends with an exception ends the process: half dead and
-still answering its probes would be worse than a restart.
+the grace, Events are flushed, connections are closed. Any task that ends with an exception ends the process: to be half
+dead and answer the probes would be worse than a restart.
 """
 
 from __future__ import annotations

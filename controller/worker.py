@@ -217,7 +217,8 @@ class Worker:
                 blueprint=step.blueprint,
                 why=m.queue.reason(key),
             )
-            event = report.written(step, written.uid, plan.subject) if plan.subject else None
+            subject = plan.subject or written.target
+            event = report.written(step, written.uid, subject) if subject else None
             if event:
                 m.emit(event)
         return None

@@ -40,9 +40,21 @@ def grant_operator(plane: ControlPlane) -> Path:
     if api.find("v1/Namespace", "autobackup-system") is None:
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "autobackup-system"}})
     for file in sorted(_RBAC.glob("*.yaml")):
-        for document in yaml.safe_load_all(file.read_text()):
-            if document and document["kind"] != "Kustomization":
-                api.apply(document, manager="tests", force=True)
+        role = yaml.safe_load(file.read_text())
+        assert role["kind"] == "ClusterRole", file
+        api.apply(role, manager="tests", force=True)
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": role["metadata"]["name"]},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": role["metadata"]["name"],
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": "autobackup", "namespace": "autobackup-system"}],
+        }
+        api.apply(binding, manager="tests", force=True)
     return plane.kubeconfig("operator")
 
 
