@@ -162,6 +162,19 @@ def test_q3_a_delayed_add_while_processed_keeps_its_time() -> None:
     run(scenario)
 
 
+def test_q3_a_delay_that_is_over_counts_even_if_the_loop_is_late_with_its_timer() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        queue.add(A, after=5.0)
+        clock.spent += 6.0
+        assert await take(queue) == A
+        queue.done(A)
+        await clock.sleep(10)
+        assert await take(queue) is None
+
+    run(scenario)
+
+
 def test_q4_backoff_doubles_to_the_cap_and_forget_resets_it() -> None:
     async def scenario(clock: LoopClock) -> None:
         queue: WorkQueue[Key] = WorkQueue(clock)
@@ -234,6 +247,23 @@ def test_q6_a_changed_event_expedites_at_once_and_then_once_a_second() -> None:
         gaps = [later - earlier for earlier, later in pairwise(runs[1:])]
         assert gaps == pytest.approx([1.0] * len(gaps))
         assert 9 <= len(runs) <= 12
+
+    run(scenario)
+
+
+def test_q6_an_event_during_each_failing_run_does_not_make_a_hot_loop() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue = WorkQueue(clock, limiter=slow_limiter(clock))
+        queue.add(A)
+        started = clock.monotonic()
+        runs = []
+        for _ in range(5):
+            key = await queue.get()
+            runs.append(clock.monotonic() - started)
+            queue.add(key)  # our own write comes back as an event, say
+            queue.retry(key)
+            queue.done(key)
+        assert runs == pytest.approx([0.0, 0.0, 1.0, 2.0, 3.0])
 
     run(scenario)
 
@@ -321,6 +351,24 @@ def test_q8_a_waiting_key_rises_one_band_a_minute() -> None:
                 return
             await clock.sleep(1)
         pytest.fail("starved for five minutes")
+
+    run(scenario)
+
+
+def test_q8_a_key_that_rose_is_not_lowered_by_a_later_add() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        queue.add(A, priority=INITIAL_LIST)
+        for _ in range(2):
+            await clock.sleep(61)
+            queue.add(B)
+            assert await take(queue) == B
+            queue.done(B)
+        assert queue.depth()[CHILD_DRIFT] == 1
+        queue.add(A, priority=FAN_OUT)
+        assert queue.depth()[CHILD_DRIFT] == 1
+        queue.add(A, priority=USER_EVENT)
+        assert queue.depth()[USER_EVENT] == 1
 
     run(scenario)
 
