@@ -7,7 +7,7 @@ that the operator's conditions and Events carry. `tell_*` return whether there w
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from autobackup.console import Console
 from autobackup.subjects import BLUEPRINT_FIELDS, Blueprint, Subjects, Target
@@ -44,8 +44,8 @@ def tell_blueprint(console: Console, blueprint: Blueprint) -> bool:
     return bool(compiled.problems)
 
 
-def tell_target(console: Console, target: Target, plan: Plan, subjects: Subjects) -> bool:
-    """How a target stands with each of its blueprints."""
+def tell_target(console: Console, target: Target, plan: Plan, subjects: Subjects, *, named: Collection[str]) -> bool:
+    """How a target stands with each of its blueprints; `named` are the blueprints that there are."""
     bad = False
     told: set[str] = set()
     for outcome in plan.outcomes:
@@ -53,7 +53,7 @@ def tell_target(console: Console, target: Target, plan: Plan, subjects: Subjects
         blueprint = subjects.blueprints.get(outcome.blueprint)
         if outcome.state is not State.CONFIGURED:
             bad = True
-            text = _shortened(outcome, subjects.blueprints)
+            text = _shortened(outcome, named, told=blueprint is not None)
             console.error(f"{who}: {outcome.reason}: {text}", where=_place(target, blueprint, outcome.message))
         for note in outcome.warnings:
             once = note.reason is Reason.UNKNOWN_ANNOTATION
@@ -105,8 +105,8 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_MOST_SHOWN]) + more
 
 
-def _shortened(outcome: Outcome, blueprints: Mapping[str, Blueprint]) -> str:
-    if outcome.reason is Reason.INVALID_BLUEPRINT:
+def _shortened(outcome: Outcome, blueprints: Collection[str], *, told: bool) -> str:
+    if outcome.reason is Reason.INVALID_BLUEPRINT and told:
         return "the blueprint cannot be used, see above; mend it and its targets follow"
     if outcome.reason is Reason.BLUEPRINT_NOT_FOUND:
         return f"{outcome.message}; given are {_listed(list(blueprints)) or 'none'}"

@@ -7,6 +7,7 @@ The plan is made by the same reconciler that the operator runs, over a view that
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 
 from autobackup import report
 from autobackup.console import Console
@@ -17,7 +18,7 @@ from autobackup.snapshot import Snapshot
 from autobackup.subjects import Subjects, sort
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT
-from reconcilers.plan import Apply, Plan
+from reconcilers.plan import Delete, Plan
 from reconcilers.target import plan_target
 
 DESCRIPTION = """\
@@ -29,6 +30,10 @@ existing. Objects that cannot be targets are passed over.
 
 The uid of a target is known to the cluster only. Where the file does not have it, it is left empty in
 ownerReferences, and such an object cannot be applied by hand; --diff takes the uid from the cluster.
+
+With --diff, blueprints that are named and not given are those of the cluster, and annotations that the file does
+not mention stay as they are, as with 'kubectl apply'. The API server is asked what an apply would change (a dry
+run, with your rights); nothing is written.
 
 Exit code: 0 all targets can be configured (with --diff: and nothing would change), 1 a target has a problem or
 something would change, 2 a file or argument cannot be used, 3 the cluster cannot be reached.\
@@ -78,16 +83,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> ExitCode:
     if options.quiet:
         console.hush()
-    subjects = _read(options)
-    snapshot = Snapshot.of(subjects)
-    bad = [report.tell_blueprint(console, blueprint) for blueprint in subjects.blueprints.values()]
-    plans: dict[Key, Plan] = {}
-    for key, target in subjects.targets.items():
-        if target.row is None:
-            continue
-        plans[key] = plan_target(snapshot, key)
-        snapshot.settle(plans[key])
-        bad.append(report.tell_target(console, target, plans[key], subjects))
+    _check(options)
+    if options.diff:
+        import asyncio  # noqa: PLC0415 - offline needs neither it nor what it drags along
+
+        return asyncio.run(_compare(options, console))
+    subjects = _read(options, namespace=options.namespace or "default")
+    bad = _tell_blueprints(console, subjects)
+    plans, also_bad = _plan(console, subjects, Snapshot.of(subjects), named=subjects.blueprints)
     if not plans:
         report.tell_not_annotated(console, subjects)
         return ExitCode.PROBLEM
@@ -95,15 +98,72 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
     _tell_gaps(console, plans)
     bodies = [finished(step.body) for plan in plans.values() for step in applied(plan)]
     console.result(render(bodies, options.output or "yaml", ascii_only=console.ascii_only))
-    return ExitCode.PROBLEM if any(bad) else ExitCode.OK
+    return ExitCode.PROBLEM if bad or also_bad else ExitCode.OK
 
 
-def _read(options: argparse.Namespace) -> Subjects:
-    """Everything that the files hold; raises UsageError when that cannot be enough."""
+async def _compare(options: argparse.Namespace, console: Console) -> ExitCode:
+    """The way of `--diff`."""
+    from autobackup import difference, live  # noqa: PLC0415
+    from autobackup.cluster import connect  # noqa: PLC0415
+
+    async with connect(options.kubeconfig, options.context) as cluster:
+        subjects = _read(options, namespace=options.namespace or cluster.namespace)
+        bad = _tell_blueprints(console, subjects)
+        found = await live.look(cluster, subjects, console)
+        # Which Secrets to look for is known once there is a plan; what is found goes into the one that counts.
+        first, _ = _plan(None, subjects, found.snapshot(), named=found.blueprints)
+        await live.look_for_secrets(cluster, found, first.values())
+        plans, also_bad = _plan(console, subjects, found.snapshot(), named=found.blueprints)
+        if not plans:
+            report.tell_not_annotated(console, subjects)
+            return ExitCode.PROBLEM
+        report.tell_passed_over(console, subjects)
+        changes, refused = await live.compare(cluster, found, plans.values(), console)
+    changed = [change for change in changes if change.action != "unchanged"]
+    console.difference(difference.render(changed, options.output, ascii_only=console.ascii_only))
+    if not changed and not (bad or also_bad or refused):
+        console.note(f"no difference: {len(changes)} objects are as they should be")
+    return ExitCode.PROBLEM if changed or bad or also_bad or refused else ExitCode.OK
+
+
+def _plan(
+    console: Console | None, subjects: Subjects, snapshot: Snapshot, *, named: Collection[str]
+) -> tuple[dict[Key, Plan], bool]:
+    """The plan of each target that asks for a backup or has one, and whether one of them cannot be configured."""
+    plans: dict[Key, Plan] = {}
+    bad = False
+    for key, target in subjects.targets.items():
+        plan = plan_target(snapshot, key)
+        if target.row is None and not plan.steps:
+            continue
+        plans[key] = plan
+        snapshot.settle(plan)
+        if console is not None:
+            bad |= report.tell_target(console, target, plan, subjects, named=named)
+    return plans, bad
+
+
+def _tell_blueprints(console: Console, subjects: Subjects) -> bool:
+    bad = False
+    for blueprint in subjects.blueprints.values():
+        bad |= report.tell_blueprint(console, blueprint)
+    return bad
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse combinations of arguments that cannot be meant."""
     if not options.files:
         raise UsageError("no target given; name its file with -f, or '-f -' for stdin")
     if [*options.blueprints, *options.files].count(STDIN) > 1:
         raise UsageError("stdin is given twice; give '-' once, it may hold blueprints and targets")
+    if options.diff and options.output == "yaml":
+        raise UsageError("-o yaml does not go with --diff; leave it out for a text, or use -o json or -o name")
+    if not options.diff and (options.kubeconfig or options.context):
+        raise UsageError("--kubeconfig and --context go with --diff only; without it no cluster is asked")
+
+
+def _read(options: argparse.Namespace, *, namespace: str) -> Subjects:
+    """Everything that the files hold; raises UsageError when that cannot be enough."""
     manifests: list[Manifest] = []
     for name in options.blueprints:
         found = load([name])
@@ -112,8 +172,8 @@ def _read(options: argparse.Namespace) -> Subjects:
             raise UsageError(f"{name}: holds {kinds}, and no BackupBlueprint; targets are given with -f")
         manifests.extend(found)
     manifests.extend(load(options.files))
-    subjects = sort(manifests, namespace=options.namespace or "default", as_if=_pretended(options, manifests))
-    if not subjects.blueprints:
+    subjects = sort(manifests, namespace=namespace, as_if=_pretended(options, manifests))
+    if not subjects.blueprints and not options.diff:
         raise UsageError("no BackupBlueprint given; name its file with -b")
     if not subjects.targets:
         kinds = ", ".join(sorted(subjects.others)) or "nothing of the kind"
@@ -147,5 +207,8 @@ def _tell_gaps(console: Console, plans: dict[Key, Plan]) -> None:
         )
     for key, plan in plans.items():
         for step in plan.steps:
-            if isinstance(step, Apply) and step not in applied(plan):
-                console.note(f"{key}: Repository {step.key} would be marked as succeeded; its data is kept")
+            what = f"{step.resource.kind} {step.key}"
+            if isinstance(step, Delete):
+                console.note(f"{key}: {what} would be deleted; Repository and data are kept")
+            elif step not in applied(plan):
+                console.note(f"{key}: {what} would be marked as succeeded by another; its data is kept")

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from autobackup.subjects import Subjects
 from informers.resource import ObjectKey
+from reconcilers import podtemplate
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.location import enclosing
@@ -49,9 +50,16 @@ class Snapshot:
         self._templates = templates
         self._blueprints = blueprints
         self._repositories = {row.key: replace(row, fingerprint="") for row in repositories}
-        self._configurations = {row.key: replace(row, fingerprint="") for row in configurations}
+        self._configurations = {row.key: replace(self._current(row), fingerprint="") for row in configurations}
         self._secrets = secrets or {}
         self._claims: dict[str, str] = {}
+
+    def _current(self, row: ConfigurationRow) -> ConfigurationRow:
+        """The row, without what it records of a pod template that has changed in the file."""
+        template = self._templates.get(row.mark.target) if row.mark else None
+        recorded = podtemplate.recall(row.pod_template) if row.pod_template else None
+        stale = template is not None and recorded is not None and recorded.volumes != template.volumes
+        return replace(row, pod_template="") if stale else row
 
     @classmethod
     def of(cls, subjects: Subjects) -> Snapshot:

@@ -11,6 +11,7 @@ be recognised, and is never taken for a real one (see `is_stand_in`).
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ from reconcilers.rows import (
     target_projection,
 )
 
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _STAND_IN = "uid-of."
 _LONGEST_STAND_IN = 200
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -102,13 +104,15 @@ class Subjects:
     configurations: dict[ObjectKey, ConfigurationRow] = field(default_factory=dict)
     secrets: set[ObjectKey] = field(default_factory=set)
     others: Counter[str] = field(default_factory=Counter)
+    as_if: str = ""
+    """The annotation that targets without one were given."""
 
 
 def sort(manifests: Iterable[Manifest], *, namespace: str = "default", as_if: str = "") -> Subjects:
     """The role of each manifest; raises UsageError. Targets without the annotation are given `as_if` as its value."""
-    found = Subjects()
+    found = Subjects(as_if=as_if)
     for manifest in manifests:
-        _take(found, manifest, namespace, as_if)
+        _take(found, manifest, namespace)
     return found
 
 
@@ -124,12 +128,12 @@ def is_stand_in(uid: str) -> bool:
     return uid.startswith(_STAND_IN)
 
 
-def _take(found: Subjects, manifest: Manifest, namespace: str, as_if: str) -> None:
+def _take(found: Subjects, manifest: Manifest, namespace: str) -> None:
     content = manifest.content
     api_version, kind = content["apiVersion"], content["kind"]
     metadata = _metadata(manifest)
     if kind in TARGETS and _serves(TARGETS[kind].resource, api_version, manifest):
-        target = _target(manifest, metadata, namespace, as_if)
+        target = _target(manifest, metadata, namespace=namespace, as_if=found.as_if)
         _once(found.targets, target.key, target, manifest)
     elif kind == BLUEPRINT.kind and _serves(BLUEPRINT, api_version, manifest):
         spec = _mapping(manifest, "spec")
@@ -174,26 +178,48 @@ def _serves(resource: Resource, api_version: str, manifest: Manifest) -> bool:
     return False
 
 
-def _target(manifest: Manifest, metadata: dict[str, Any], namespace: str, as_if: str) -> Target:
+def _target(manifest: Manifest, metadata: Mapping[str, Any], *, namespace: str, as_if: str) -> Target:
     kind = manifest.content["kind"]
     _mapping(manifest, "spec")
     content = _completed(manifest, metadata, namespace)
-    metadata = content["metadata"]
-    owner = next(
-        (o for o in metadata.get("ownerReferences") or () if isinstance(o, dict) and o.get("controller")), None
-    )
-    annotations = metadata.get("annotations") or {}
-    if as_if and asked.BLUEPRINT not in annotations:
-        metadata["annotations"] = {**annotations, asked.BLUEPRINT: as_if}
+    full = content["metadata"]
+    owner = next((o for o in full.get("ownerReferences") or () if o.get("controller")), None)
+    if as_if:
+        full["annotations"] = {asked.BLUEPRINT: as_if, **(full.get("annotations") or {})}
     row = target_projection(kind).project(content)
-    annotated = asked.BLUEPRINT in metadata.get("annotations", {})
+    annotated = asked.BLUEPRINT in (full.get("annotations") or {})
     return Target(
-        key=Key(kind, metadata["namespace"], metadata["name"]),
+        key=Key(kind, full["namespace"], full["name"]),
         manifest=manifest,
         row=row,
         template=podtemplate.from_workload(content),
         controller=f"{owner.get('kind')} {owner.get('name')}" if owner and annotated and row is None else "",
     )
+
+
+def as_live(target: Target, metadata: Mapping[str, Any], *, as_if: str) -> Target:
+    """The target as it will be when its file was applied over the live object that has this metadata.
+
+    An annotation that was put on by other means stays, as `kubectl apply` lets it stay.
+    """
+    own = _metadata(target.manifest)
+    live = metadata.get("annotations") or {}
+    wanted = own.get("annotations") or {}
+    before = _last_applied(live)
+    kept = {key: value for key, value in live.items() if key in wanted or key not in before}
+    merged: dict[str, Any] = {**metadata, **own, "uid": metadata["uid"], "annotations": {**kept, **wanted}}
+    for name in ("generation", "ownerReferences", "deletionTimestamp"):
+        merged[name] = metadata.get(name)
+    return _target(target.manifest, merged, namespace=target.key.namespace, as_if=as_if)
+
+
+def _last_applied(annotations: Mapping[str, str]) -> frozenset[str]:
+    """The annotations that the last `kubectl apply` put on, so that it takes off those that are gone."""
+    try:
+        loaded = json.loads(annotations.get(_LAST_APPLIED, "{}"))
+        return frozenset(loaded["metadata"]["annotations"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def _metadata(manifest: Manifest) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""The user's cluster, with the user's rights: read, and ask what a write would do.
+
+Contract: credentials are those that kubectl would use. Nothing is ever changed: the only request that is not a GET is
+a server-side apply with `dryRun=All`. Of a Secret no more than its metadata is asked for.
+
+`Unreachable` means that the cluster cannot be talked to at all, whatever is asked (no answer, no valid credentials, a
+server that fails). Every other refusal is an `ApiError` that concerns one object and is told there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from autobackup import __version__
+from autobackup.exits import Unreachable
+from informers import AiohttpTransport, Transport, load_credentials
+from informers.errors import (
+    ApiError,
+    CredentialsError,
+    DecodeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    TransportError,
+    Unauthorized,
+)
+from informers.resource import ObjectKey, Resource
+from reconcilers.plan import Apply
+
+Object = dict[str, Any]
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_APPLY = "application/apply-patch+yaml"
+_PAGE = 500
+_AT_ONCE = 8
+_FATAL = (TransportError, DecodeError, Unauthorized, ServerError, TooManyRequests)
+
+
+class Cluster:
+    """One API server."""
+
+    def __init__(self, transport: Transport, *, namespace: str, source: str) -> None:
+        self._transport = transport
+        self.namespace = namespace
+        self.source = source
+
+    async def find(self, resource: Resource, key: ObjectKey, *, metadata_only: bool = False) -> Object | None:
+        """The live object; None when there is none, or no such kind."""
+        accept = _METADATA if metadata_only else "application/json"
+        try:
+            return await self._json("GET", resource.object_path(key), accept=accept)
+        except NotFound:
+            return None
+
+    async def all_of(self, resource: Resource, namespace: str | None = None) -> list[Object]:
+        """All live objects of a kind, in one namespace or everywhere, page by page."""
+        found: list[Object] = []
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self._json("GET", resource.collection_path(namespace), query=query)
+            found.extend(page.get("items") or ())
+            rest = (page.get("metadata") or {}).get("continue")
+            if not rest:
+                return found
+            query = {"limit": str(_PAGE), "continue": rest}
+
+    async def after(self, step: Apply) -> Object:
+        """What the object would be after this apply, as the API server sees it."""
+        query = {"fieldManager": step.manager, "dryRun": "All", "force": "true" if step.force else "false"}
+        body = json.dumps(step.body, ensure_ascii=False).encode()
+        path = step.resource.object_path(step.key)
+        return await self._json("PATCH", path, query=query, body=body, content_type=_APPLY)
+
+    async def each(self, ask: Callable[[Item], Awaitable[Answer]], items: Iterable[Item]) -> list[Answer | ApiError]:
+        """Ask for each item, a few at a time; an answer in the place of its item, be it an error."""
+        found: dict[int, Answer | ApiError] = {}
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(position: int, item: Item) -> None:
+            async with gate:
+                try:
+                    found[position] = await ask(item)
+                except ApiError as error:
+                    found[position] = error
+
+        async with asyncio.TaskGroup() as tasks:
+            for position, item in enumerate(items):
+                tasks.create_task(one(position, item))
+        for answer in found.values():
+            if isinstance(answer, _FATAL):
+                raise answer
+        return [found[position] for position in sorted(found)]
+
+    async def _json(self, method: str, path: str, **more: Any) -> Object:
+        found: Object = (await self._transport.request(method, path, **more)).json()
+        return found
+
+
+@asynccontextmanager
+async def connect(
+    kubeconfig: str | None, context: str | None, *, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Cluster]:
+    """The cluster of a kubeconfig; whatever makes it unreachable, then or later, is raised as `Unreachable`."""
+    try:
+        # kubectl looks at $KUBECONFIG before it looks whether it runs in a pod.
+        credentials = load_credentials(kubeconfig or environ.get("KUBECONFIG"), context)
+        transport = AiohttpTransport(credentials, user_agent=f"autobackup-cli/{__version__}")
+        try:
+            yield Cluster(transport, namespace=credentials.namespace, source=credentials.source)
+        finally:
+            await transport.close()
+    except CredentialsError as error:
+        raise Unreachable(str(error)) from None
+    except _FATAL as error:
+        raise Unreachable(f"{credentials.server_url} ({credentials.source}): {error}") from None
