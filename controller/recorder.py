@@ -221,7 +221,7 @@ class Recorder:
             "action": _cut(intent.action, WORD_BYTES),
             "reason": _cut(intent.reason, WORD_BYTES),
             "type": intent.type,
-            "note": _cut(scrub(intent.note), NOTE_BYTES),
+            "note": _cut(scrub(intent.note[: 8 * NOTE_BYTES]), NOTE_BYTES),
             "regarding": _reference(intent.regarding),
         }
         if intent.related is not None:

@@ -186,10 +186,22 @@ def test_annotation_values_are_cut_and_told_apart_by_a_hash() -> None:
     assert long not in str(shown)
 
 
-def test_a_hundred_kilobytes_do_not_reach_the_log() -> None:
+@pytest.mark.parametrize(
+    "shape",
+    ["x", "a://", 'token="', "token ", "authorization ", "bearer ", "-----BEGIN ", "a" * 99 + "://x@", "?a://b"],
+)
+def test_a_quarter_of_a_megabyte_neither_reaches_the_log_nor_holds_it_up(shape: str) -> None:
+    text_given = shape * (256 * 1024 // len(shape))
     with logs() as (text, _):
-        structlog.get_logger("x").info("Refused", err="x" * 100_000, many=list(range(10_000)))
-        assert len(text()) < 10_000
+        for key in ("err", "value", "traceback"):
+            structlog.get_logger("x").info("Refused", **{key: text_given}, many=list(range(10_000)))
+        assert len(text()) < 20_000
+
+
+def test_a_cut_does_not_run_through_a_credential() -> None:
+    shown = redact("value", f"https://user:{CANARY * 10}@store.example/bucket")
+    assert isinstance(shown, str)
+    assert CANARY[:6] not in shown
 
 
 def test_cut_keeps_short_text() -> None:
