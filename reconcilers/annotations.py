@@ -33,7 +33,9 @@ SCHEDULE = PREFIX + "schedule"
 _LONGEST_VALUE = 4096
 _MOST_ITEMS = 64
 _MOST_PARAMS = 32
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_TOLD = 8
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and halves of characters, which JSON can write and UTF-8 cannot."""
 _BLUEPRINT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _VOLUME_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _BOOKKEEPING = ("last-applied-backup-invoker", "last-applied-restore-invoker", "tag")
@@ -156,18 +158,24 @@ def parse(annotations: Mapping[str, str], *, kind: str) -> Request:
 
 
 def without_effect(annotations: Iterable[str], *, kind: str) -> tuple[str, ...]:
-    """What to tell about keys under our prefixes that mean nothing on a target of `kind`."""
+    """What to tell about keys under our prefixes that mean nothing on a target of `kind`; the first few are named."""
     family = TARGETS[kind].family
-    told = []
+    found = []
     for key in annotations:
         description = _KNOWN.get(key) or (_KNOWN[PARAMS_PREFIX + "<name>"] if key.startswith(PARAMS_PREFIX) else None)
-        if description is None:
-            near = difflib.get_close_matches(key, _KNOWN, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            told.append(f"annotation {key[:120]} is not known{meant}")
-        elif family not in description.families:
-            told.append(f"annotation {key[:120]} has no effect on a {kind}")
+        if description is None or family not in description.families:
+            found.append((key, description is not None))
+    told = [_no_effect(key, known=known, kind=kind) for key, known in found[:_MOST_TOLD]]
+    if len(found) > _MOST_TOLD:
+        told.append(f"{len(found) - _MOST_TOLD} more annotations have no effect on a {kind}")
     return tuple(told)
+
+
+def _no_effect(key: str, *, known: bool, kind: str) -> str:
+    if known:
+        return f"annotation {key[:120]} has no effect on a {kind}"
+    near = difflib.get_close_matches(key, _KNOWN, n=1)
+    return f"annotation {key[:120]} is not known" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _text(key: str, value: str) -> str:
@@ -228,7 +236,12 @@ def _path(key: str, path: str) -> str:
             value=path,
             hint="write it like /srv/data",
         )
-    return "/" + posixpath.normpath(path).lstrip("/") if path.strip("/") else "/"
+    return normalize(path)
+
+
+def normalize(path: str) -> str:
+    """An absolute path in its shortest writing; two leading slashes, which POSIX would keep, are one."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def _paths(value: str) -> tuple[str, ...]:

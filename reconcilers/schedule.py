@@ -1,8 +1,9 @@
 """Checking a schedule before anything is written.
 
 Accepted is what a CronJob accepts (five fields with names, ranges, steps and lists; `@hourly` and its like;
-`@every 90m`), so that a schedule that passes here runs everywhere a Stash schedule runs.
-The five fields are parsed by `cronsim`, which also knows whether such a time ever comes.
+`@every 90m`), so that a schedule that passes here runs everywhere a Stash schedule runs. `cronsim` knows more (`L`,
+`#`, weekday 7), which a CronJob would refuse; so the grammar is checked first, and `cronsim` is left to check the
+numbers and whether such a time ever comes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,26 @@ from reconcilers.reasons import Reason
 
 _LONGEST = 128
 _DESCRIPTORS = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
-_EVERY = re.compile(r"@every (\d+h)?(\d+m)?(\d+s)?")
+_EVERY = re.compile(r"@every ([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?")
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DAYS = "sun|mon|tue|wed|thu|fri|sat"
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 _HINT = 'use five fields such as "0 2 * * *" (minute hour day month weekday), or @hourly, @daily, @weekly, @monthly'
+
+
+def _field(*, names: str = "") -> re.Pattern[str]:
+    value = f"(?:[0-9]{{1,2}}|{names})" if names else "[0-9]{1,2}"
+    term = rf"(?:[*?]|{value}(?:-{value})?)(?:/[0-9]{{1,2}})?"
+    return re.compile(rf"{term}(?:,{term})*", re.ASCII | re.IGNORECASE)
+
+
+_FIELDS = (
+    ("minute", _field()),
+    ("hour", _field()),
+    ("day of month", _field()),
+    ("month", _field(names=_MONTHS)),
+    ("weekday", _field(names=_DAYS)),
+)
 
 
 @lru_cache(maxsize=4096)
@@ -30,13 +48,17 @@ def problem(text: str) -> str | None:
         return f"is longer than {_LONGEST} characters"
     if text.startswith("@"):
         every = _EVERY.fullmatch(text)
-        if text in _DESCRIPTORS or (every and any(every.groups())):
+        if text in _DESCRIPTORS or (every and any(int(part[:-1]) for part in every.groups() if part)):
             return None
         return "is not a known descriptor"
-    if len(text.split()) != 5:
-        return f"has {len(text.split())} fields instead of five"
-    if not re.fullmatch(r"[0-9A-Za-z*/,\- ?]+", text):
-        return "has characters that no cron field uses"
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        return f"has {len(fields)} fields instead of five"
+    for (name, grammar), field in zip(_FIELDS, fields, strict=True):
+        if not grammar.fullmatch(field):
+            return f"has a {name} field that is not understood"
+    if re.search(r"(?<![0-9/])0?7", fields[4]):
+        return "has weekday 7, which a CronJob refuses: Sunday is 0"
     try:
         next(CronSim(text.replace("?", "*"), _ANY_DAY))
     except CronSimError as error:
