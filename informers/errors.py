@@ -83,7 +83,7 @@ class DecodeError(ApiError):
 
 
 class Rewound(DecodeError):
-    """A resourceVersion is lower than one already seen, as after a restore of the server's storage from a backup."""
+    """A resourceVersion lower than one already seen, as after the server's storage was restored from an older copy."""
 
 
 class BadRequest(ApiError):

@@ -18,7 +18,7 @@ Invariants:
 
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.
-- R10: a version that goes backwards (a server whose storage was restored from a backup, kubernetes#107457) is
+- R10: a version that goes backwards (a server whose storage was restored from an older copy, kubernetes#107457) is
   noticed and answered with a consistent relist; so are two silent streams in a row.
 
 Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one

@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Generic, TypeVar
 
 from informers.delta import Added, Deleted, Delta, Updated
+from informers.index import Index
 from informers.projection import Row
 from informers.resource import ObjectKey
 from informers.revision import is_older
@@ -53,8 +54,7 @@ class Store(Generic[R]):
     ) -> None:
         self._functions = dict(indexes or {})
         self._spaces: dict[str, dict[str, R]] = {}
-        # Ordered sets of keys: lookups come out in the order of arrival, the same in every process.
-        self._indexes: dict[str, dict[Hashable, dict[ObjectKey, None]]] = {name: {} for name in self._functions}
+        self._indexes = {name: Index() for name in self._functions}
         self._marks: dict[str, int] = {}
         self._size = 0
         self._on_index_failure = on_index_failure
@@ -74,12 +74,11 @@ class Store(Generic[R]):
 
     def index(self, name: str, value: Hashable) -> tuple[R, ...]:
         """The rows whose index function gave this value."""
-        keys = self._indexes[name].get(value, ())
-        return tuple(row for row in map(self.get, keys) if row is not None)
+        return tuple(row for row in map(self.get, self._indexes[name].keys(value)) if row is not None)
 
     def index_values(self, name: str) -> tuple[Hashable, ...]:
         """The values that at least one row has."""
-        return tuple(self._indexes[name])
+        return self._indexes[name].values()
 
     def holds(self, scope: str) -> bool:
         """Whether there are rows in this namespace (or any at all)."""
@@ -222,20 +221,16 @@ class Store(Generic[R]):
             self._reindex(delta.old, delta.new)
 
     def _reindex(self, old: R | None, new: R | None) -> None:
+        if not self._functions:
+            return
+        row = new if new is not None else old
+        if row is None:
+            return
+        key = ObjectKey(row.namespace, row.name)
         for name, function in self._functions.items():
             before = () if old is None else self._values(name, function, old)
             after = () if new is None else self._values(name, function, new)
-            if before == after:
-                continue
-            entries = self._indexes[name]
-            if old is not None:
-                key = ObjectKey(old.namespace, old.name)
-                for value in before:
-                    self._drop_entry(entries, value, key)
-            if new is not None:
-                key = ObjectKey(new.namespace, new.name)
-                for value in after:
-                    entries.setdefault(value, {})[key] = None
+            self._indexes[name].update(key, before, after)
 
     def _values(self, name: str, function: IndexFunction[R], row: R) -> tuple[Hashable, ...]:
         try:
@@ -245,12 +240,3 @@ class Store(Generic[R]):
             self._on_index_failure(name, ObjectKey(row.namespace, row.name), error)
             return ()
         return values
-
-    @staticmethod
-    def _drop_entry(entries: dict[Hashable, dict[ObjectKey, None]], value: Hashable, key: ObjectKey) -> None:
-        keys = entries.get(value)
-        if keys is None:
-            return
-        keys.pop(key, None)
-        if not keys:
-            del entries[value]  # an empty set per value ever seen would be a leak (S9)

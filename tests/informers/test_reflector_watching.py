@@ -1,0 +1,491 @@
+"""How a watch goes on and what ends it: R9-R21, R24."""
+
+from __future__ import annotations
+
+import pytest
+
+from informers import ObjectKey
+from informers.intake import Intake
+from tests.informers.rig import DEPLOYMENTS, WHOLE_NOTES, WIDGETS, Rig, make_api, noted
+from tests.support import wirejson
+from tests.support.fakeapi import Answer, FakeApi, Refuse, Spoil
+from tests.support.virtualtime import run_virtual
+
+D0 = ObjectKey("ns", "d0")
+
+
+def one() -> FakeApi:
+    api = make_api()
+    api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
+    return api
+
+
+def test_create_update_delete_and_loss_of_interest() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.create(DEPLOYMENTS, "a", annotations=noted("1"))
+            rig.api.update(DEPLOYMENTS, ObjectKey("ns", "a"), annotations=noted("2"))
+            rig.api.update(DEPLOYMENTS, ObjectKey("ns", "a"), annotations={})
+            rig.api.update(DEPLOYMENTS, ObjectKey("ns", "a"), annotations=noted("3"))
+            rig.api.delete(DEPLOYMENTS, ObjectKey("ns", "a"))
+            await rig.settle()
+            assert rig.told == ["+d0!", "+a", "~a", "-a", "+a", "-a"]
+            assert rig.api.verbs() == ["watchlist"]
+
+    run_virtual(main())
+
+
+def test_d4_what_changes_nothing_we_use_is_counted_and_not_told() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.told  # noqa: B018 - forget the initial ones
+            for replicas in range(5):
+                newest = rig.api.update(DEPLOYMENTS, D0, status={"replicas": replicas})
+            await rig.settle()
+            assert rig.told == []
+            assert sum(seen["equal"] for seen in rig.observer.of("suppressed")) == 5
+            assert str(rig.get("d0").resource_version) == newest["metadata"]["resourceVersion"]
+
+    run_virtual(main())
+
+
+def test_r9_watches_ask_for_five_to_ten_minutes_each_its_own() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            await rig.settle(6 * 3600)
+            asked = [int(seen.query["timeoutSeconds"]) for seen in rig.api.requests]
+            assert len(asked) > 30
+            assert all(300 <= seconds <= 600 for seconds in asked)
+            assert len(set(asked)) > 20
+            assert rig.api.verbs() == ["watchlist"] + ["watch"] * (len(asked) - 1)
+            assert rig.observer.of("attempt_failed") == []
+            assert rig.observer.of("relist") == []
+
+    run_virtual(main())
+
+
+def test_r10_a_silent_connection_is_dropped_after_70_seconds_and_resumed() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.silence_streams()
+            rig.api.create(DEPLOYMENTS, "unheard", annotations=noted())
+            await rig.settle(69)
+            assert rig.api.verbs() == ["watchlist"]
+            await rig.settle(2)
+            assert rig.api.verbs() == ["watchlist", "watch"]
+            assert "unheard" in rig.rows
+            assert rig.observer.of("relist") == []
+
+    run_virtual(main())
+
+
+def test_r10_bookmarks_keep_a_quiet_connection_alive() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            await rig.settle(290)
+            assert rig.api.verbs() == ["watchlist"]
+            assert rig.informer.status().last_bookmark_at == pytest.approx(240, abs=1)
+
+    run_virtual(main())
+
+
+def test_r10_two_silent_streams_in_a_row_mean_a_consistent_relist() -> None:
+    async def main() -> None:
+        api = one()
+        api.bookmarks = False
+        rig = Rig(api)
+        async with rig.running():
+            await rig.settle(145)
+            assert api.verbs() == ["watchlist", "watch", "watchlist"]
+            assert api.requests[2].query["resourceVersion"] == ""
+            assert rig.told == ["+d0!"]
+
+    run_virtual(main())
+
+
+def test_r10_storage_restored_from_an_older_copy_is_noticed_by_a_bookmark() -> None:
+    """kubernetes#107457: a watch from a version of the future is accepted in silence."""
+
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            older = rig.api.snapshot()
+            rig.api.create(DEPLOYMENTS, "lost", annotations=noted())
+            rig.api.update(DEPLOYMENTS, D0, annotations=noted("newer"))
+            await rig.settle()
+            rig.told  # noqa: B018 - forget them
+            rig.api.restore(older)
+            await rig.settle(70)
+            assert rig.told == ["-lost?", "~d0"]
+            assert rig.rows == {"d0": "0"}
+            assert "Rewound" in rig.observer.reasons("relist")
+            assert rig.api.requests[-1].query["resourceVersion"] == ""
+
+    run_virtual(main())
+
+
+def test_r11_r12_events_and_bookmarks_move_the_version_to_resume_from() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.create(DEPLOYMENTS, "plain")
+            await rig.settle()
+            assert rig.informer.store.last_sync_rv() == rig.api.revision
+            rig.api.revision += 500  # other resources change
+            rig.api.send_bookmarks()
+            await rig.settle()
+            assert rig.informer.store.last_sync_rv() == rig.api.revision
+            rig.api.compact()
+            rig.api.cut_streams()
+            await rig.settle(5)
+            # Thanks to the bookmark the resumption is not too old.
+            assert rig.api.verbs() == ["watchlist", "watch"]
+            assert rig.api.requests[-1].query["resourceVersion"] == str(rig.api.revision)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("as_event", [True, False])
+def test_r13_an_expired_version_means_a_relist_and_no_word_of_an_error(as_event: bool) -> None:
+    async def main() -> None:
+        api = one()
+        api.create(DEPLOYMENTS, "gone", annotations=noted())
+        api.expired_as_event = as_event
+        rig = Rig(api)
+        async with rig.running():
+            known = str(api.revision)
+            rig.told  # noqa: B018 - forget the initial ones
+            api.cut_streams()
+            api.delete(DEPLOYMENTS, ObjectKey("ns", "gone"))
+            api.create(DEPLOYMENTS, "new", annotations=noted())
+            api.compact()
+            await rig.settle(20)
+            assert api.verbs() == ["watchlist", "watch", "watchlist"]
+            assert api.requests[2].query["resourceVersion"] == known
+            assert rig.told == ["-gone?", "+new"]
+            errors = [type(seen["error"]).__name__ for seen in rig.observer.of("attempt_failed")]
+            assert errors == ["TransportError"], "the cut is worth a word, the expiry is not"
+
+    run_virtual(main())
+
+
+def test_r13_expired_again_while_relisting_means_a_consistent_relist() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Answer(410, "Gone"), verb="watch")
+            rig.api.fail(Answer(410, "Expired"), verb="watchlist")
+            rig.api.cut_streams()
+            await rig.settle(60)
+            assert rig.api.verbs() == ["watchlist", "watch", "watchlist", "watchlist"]
+            assert [seen.query["resourceVersion"] == "" for seen in rig.api.requests] == [True, False, False, True]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("verb", ["watch", "watchlist"])
+def test_r14_a_version_too_large_for_this_server_means_a_consistent_relist(verb: str) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Answer(410, "Expired"), verb="watch", times=int(verb == "watchlist"))
+            rig.api.fail(Answer(504, "Timeout", "Too large", causes=("ResourceVersionTooLarge",)), verb=verb)
+            rig.api.cut_streams()
+            await rig.settle(60)
+            assert rig.api.verbs()[-1] == "watchlist"
+            assert rig.api.requests[-1].query["resourceVersion"] == ""
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("fault", [Answer(429, "TooManyRequests"), Refuse(), Answer(500, "InternalError"), Answer(503)])
+def test_r15_what_passes_is_waited_out_without_a_relist(fault: Answer | Refuse) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            known = str(rig.api.revision)
+            rig.told  # noqa: B018 - forget the initial ones
+            rig.api.fail(fault, verb="watch", times=4)
+            rig.api.cut_streams()
+            rig.api.create(DEPLOYMENTS, "meanwhile", annotations=noted())
+            await rig.settle(120)
+            assert rig.api.verbs() == ["watchlist"] + ["watch"] * 5
+            assert {seen.query["resourceVersion"] for seen in rig.api.requests[1:]} == {known}
+            assert rig.told == ["+meanwhile"]
+            assert rig.observer.of("relist") == []
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_r15_retry_after_is_a_floor(code: int) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Answer(code, retry_after=45), verb="watch")
+            rig.api.cut_streams()
+            await rig.settle(200)
+            refused, retried = (seen.at for seen in rig.api.requests[1:3])
+            assert 45 <= retried - refused <= 45 + 4
+
+    run_virtual(main())
+
+
+def test_r16_an_unreadable_stored_object_means_a_relist() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.told  # noqa: B018 - forget the initial ones
+            error = wirejson.status(500, "StorageReadError", "failed to decode an object")
+            rig.api.send_raw(wirejson.event("ERROR", error))
+            await rig.settle(5)
+            assert rig.api.verbs() == ["watchlist", "watchlist"]
+            assert rig.told == []
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("code", [400, 404, 408, 500, 503, 504])
+def test_r16_any_other_error_in_the_stream_is_resumed_from(code: int) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.send_raw(wirejson.event("ERROR", wirejson.status(code, "Whatever", "etcdserver: no leader")))
+            rig.api.create(DEPLOYMENTS, "after", annotations=noted())
+            await rig.settle(90)
+            assert rig.api.verbs()[:2] == ["watchlist", "watch"]
+            assert "after" in rig.rows
+
+    run_virtual(main())
+
+
+def test_r17_403_is_tried_again_slowly_and_told_once() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Answer(403, "Forbidden"), times=20)
+            rig.api.cut_streams()
+            await rig.settle(600)
+            assert 9 <= len(rig.api.requests) <= 20
+            failures = [seen["repeated"] for seen in rig.observer.of("attempt_failed")]
+            assert failures.count(False) == 2, "the cut, and the first 403"
+            assert "403" in rig.informer.status().last_error
+            assert rig.informer.has_synced
+            assert rig.rows == {"d0": "0"}
+            rig.api.heal()
+            await rig.settle(61)
+            assert rig.informer.status().last_error == "" or rig.api.verbs()[-1] == "watch"
+
+    run_virtual(main())
+
+
+def test_r18_a_failing_server_gets_at_most_eight_requests_a_minute() -> None:
+    async def main(fault: Answer | Refuse | Spoil, seed: int) -> None:
+        rig = Rig(one(), seed=seed)
+        rig.api.fail(fault, times=10_000)
+        async with rig.running(synced=False):
+            await rig.settle(3600)
+            times = [seen.at for seen in rig.api.requests]
+            busiest = max(sum(1 for at in times if start <= at < start + 60) for start in times)
+            assert busiest <= 8
+            assert len(times) <= 60 * 2 + 8, "and in the long run one or two a minute"
+
+    faults: list[Answer | Refuse | Spoil] = [
+        Answer(500),
+        Answer(429),
+        Answer(401),
+        Answer(403),
+        Answer(404),
+        Refuse(),
+        Spoil(after=0, how="close"),
+        Spoil(after=0, how="cut"),
+        Spoil(after=100, how="cut"),
+    ]
+    for seed, fault in enumerate(faults):
+        run_virtual(main(fault, seed))
+
+
+def test_r18_r19_watches_that_end_at_once_take_the_backoff() -> None:
+    async def main(how: str) -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Spoil(after=0, how=how), verb="watch", times=10_000)
+            rig.api.cut_streams()
+            await rig.settle(600)
+            assert len(rig.api.requests) <= 30
+            times = [seen.at for seen in rig.api.requests]
+            assert max(sum(1 for at in times if start <= at < start + 60) for start in times) <= 8
+            if how == "close":
+                assert "short" in rig.observer.reasons("watch_ended")
+
+    for how in ("close", "cut"):
+        run_virtual(main(how))
+
+
+def test_r18_the_backoff_begins_anew_after_two_quiet_minutes() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.fail(Answer(500), times=6)
+            rig.api.cut_streams()
+            await rig.settle(600)
+            rig.api.cut_streams()
+            await rig.settle(1.7)
+            assert rig.observer.of("attempt_failed")[-1]["retry_in"] <= 1.6
+
+    run_virtual(main())
+
+
+BROKEN = (
+    b'{"type":"MODIFIED","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+    b'{"name":"d0","namespace":"ns","uid":"uid-1","resourceVersion":"1003","annotations":{"example.com/note":nonsense}}}}'
+)
+
+
+@pytest.mark.parametrize("line", [BROKEN, b"{", b'{"type":"ADDED"}', b'{"type":"MODIFIED","object":{"metadata":{}}}'])
+def test_r20_an_undecodable_event_stops_nobody_and_is_mended_by_one_relist(line: bytes) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.told  # noqa: B018 - forget the initial ones
+            rig.api.send_raw(line + b"\n")
+            rig.api.create(DEPLOYMENTS, "other", annotations=noted())
+            await rig.settle()
+            assert rig.told == ["+other"], "others do not wait"
+            assert rig.rows["d0"] == "0", "the old row stays"
+            named = rig.observer.of("decode_failed")[0][1]
+            assert named == (D0 if line is BROKEN else None)
+            assert rig.informer.status().undecodable == 1
+            await rig.settle(120)
+            assert rig.api.verbs() == ["watchlist", "watchlist"]
+            assert rig.observer.reasons("relist") == ["undecodable"]
+            assert rig.informer.status().undecodable == 0
+            assert rig.told == []
+
+    run_virtual(main())
+
+
+def test_r20_an_object_that_stays_undecodable_costs_one_relist_not_one_per_event() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            # Whatever is said about d0 cannot be read, in the initial events either.
+            spoilt = noted("0")["example.com/note"].encode()
+            rig.api.fail(
+                Spoil(rewrite=lambda data: data.replace(b'"example.com/note":"' + spoilt, b'"example.com/note":')),
+                times=100,
+            )
+            for stream in rig.api.streams:
+                stream.rewrite = lambda data: data.replace(b'"example.com/note":"0', b'"example.com/note":')
+            for replicas in range(100):
+                rig.api.update(DEPLOYMENTS, D0, status={"replicas": replicas})
+                await rig.settle(5)
+            assert rig.rows == {"d0": "0"}
+            assert rig.informer.status().undecodable == 1
+            assert rig.observer.reasons("relist") == ["undecodable"]
+
+    run_virtual(main())
+
+
+def test_r20_nesting_beyond_what_can_be_decoded() -> None:
+    async def main() -> None:
+        api = make_api()
+        api.serve(WIDGETS, custom=True)
+        api.create(WIDGETS, "good", annotations=noted())
+        rig = Rig(api, resource=WIDGETS, projection=WHOLE_NOTES)
+        async with rig.running():
+            head = b'{"object":{"metadata":{"name":"deep","namespace":"ns","resourceVersion":"1002","uid":"u"},"spec":'
+            rig.api.send_raw(head + b"[" * 100_000 + b"]" * 100_000 + b'},"type":"ADDED"}\n')
+            await rig.settle()
+            assert rig.observer.of("decode_failed")[0][1] == ObjectKey("ns", "deep")
+            assert rig.rows == {"good": "x"}
+
+    run_virtual(main())
+
+
+def test_r21_a_line_that_is_cut_is_discarded_and_sent_again() -> None:
+    async def main(after: int, how: str) -> None:
+        rig = Rig(one(), seed=after)
+        async with rig.running():
+            rig.api.fail(Spoil(after=after, how=how), verb="watch")
+            rig.api.cut_streams()
+            for number in range(3):
+                rig.api.create(DEPLOYMENTS, f"e{number}", annotations=noted())
+            await rig.settle(150)
+            assert rig.told == ["+d0!", "+e0", "+e1", "+e2"]
+            assert rig.observer.of("decode_failed") == []
+
+    for after in range(1, 640, 53):
+        for how in ("cut", "close", "silence"):
+            run_virtual(main(after, how))
+
+
+def test_h11_unknown_types_and_tables_are_counted_and_ignored() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.send_raw(wirejson.event("SYNCED", {"metadata": {"resourceVersion": "9999"}}))
+            rig.api.send_raw(
+                wirejson.event("ADDED", {"kind": "Table", "metadata": {"resourceVersion": "2000"}, "rows": []})
+            )
+            rig.api.create(DEPLOYMENTS, "after", annotations=noted())
+            await rig.settle()
+            assert rig.rows == {"d0": "0", "after": "x"}
+            counts = [seen[1] for seen in rig.observer.of("events")]
+            assert sum(count.get("UNKNOWN", 0) for count in counts) == 1
+
+    run_virtual(main())
+
+
+def test_s7_an_event_older_than_the_row_is_dropped_and_the_server_is_asked_again() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            stale = rig.api.snapshot()[1][DEPLOYMENTS.collection_path()][D0]
+            rig.api.update(DEPLOYMENTS, D0, annotations=noted("new"))
+            await rig.settle()
+            rig.told  # noqa: B018 - forget them
+            rig.api.send_raw(wirejson.event("MODIFIED", wirejson.partial(stale)))
+            await rig.settle()
+            assert rig.told == []
+            assert rig.rows == {"d0": "new"}
+            assert sum(seen["stale"] for seen in rig.observer.of("suppressed")) == 1
+
+    run_virtual(main())
+
+
+def test_s1_a_new_life_under_an_old_name() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            rig.api.cut_streams()
+            rig.api.delete(DEPLOYMENTS, D0)
+            rig.api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
+            rig.api.compact()
+            await rig.settle(20)
+            assert rig.told == ["+d0!", "-d0?", "+d0"]
+
+    run_virtual(main())
+
+
+def test_a_defect_of_ours_begins_anew_instead_of_ending_the_informer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> int:
+        monkeypatch.undo()
+        raise RuntimeError("a defect")
+
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            monkeypatch.setattr(Intake, "apply", fails)
+            rig.api.create(DEPLOYMENTS, "a", annotations=noted())
+            await rig.settle(5)
+            assert rig.rows == {"d0": "0", "a": "x"}
+            assert rig.api.requests[-1].query["resourceVersion"] == ""
+            assert isinstance(rig.observer.of("attempt_failed")[0]["error"], RuntimeError)
+
+    run_virtual(main())
