@@ -77,7 +77,7 @@ class _Job:
     at: datetime
 
 
-class Recorder:
+class EventRecorder:
     """See the module's contract. `dropped(reason)` is called for each Event that is given up."""
 
     def __init__(

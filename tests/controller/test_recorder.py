@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from controller.recorder import ATTEMPTS, BURST, CONTROLLER, REFILL_SECONDS, SAME_SECONDS, Recorder
+from controller.recorder import ATTEMPTS, BURST, CONTROLLER, REFILL_SECONDS, SAME_SECONDS, EventRecorder
 from informers.clock import RealClock
 from informers.credentials import load as load_credentials
 from informers.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, ServerError, TransportError
@@ -74,7 +74,7 @@ class Scripted:
 class Rig:
     clock: LoopClock
     server: Scripted
-    recorder: Recorder
+    recorder: EventRecorder
     drops: Counter[str]
 
 
@@ -86,7 +86,7 @@ def with_rig(scenario: Callable[[Rig], Any], *answers: ApiError, capacity: int =
         def dropped(reason: str) -> None:
             drops[reason] += 1
 
-        recorder = Recorder(server, clock, identity="host-1", dropped=dropped, capacity=capacity)
+        recorder = EventRecorder(server, clock, identity="host-1", dropped=dropped, capacity=capacity)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(recorder.run())
             await scenario(Rig(clock, server, recorder, drops))
@@ -343,7 +343,7 @@ async def test_a_real_server_accepts_events_and_their_series(api: ApiClient, kub
     clock = RealClock()
     drops: list[str] = []
     transport = AiohttpTransport(load_credentials(str(kubeconfig), None, clock=clock), user_agent="test", clock=clock)
-    recorder = Recorder(transport, clock, identity="x" * 200, dropped=drops.append)
+    recorder = EventRecorder(transport, clock, identity="x" * 200, dropped=drops.append)
     web = ObjectRef("apps/v1", "Deployment", namespace, "web", "2b1d9c4e-0000-0000-0000-000000000000")
     blueprint = ObjectRef("stash.appscode.com/v1beta1", "BackupBlueprint", "", namespace, "uid-gold")
     async with asyncio.TaskGroup() as group:
@@ -377,7 +377,7 @@ async def test_a_real_namespace_that_is_going_refuses_quietly(api: ApiClient, ku
     clock = RealClock()
     drops: list[str] = []
     transport = AiohttpTransport(load_credentials(str(kubeconfig), None, clock=clock), user_agent="test", clock=clock)
-    recorder = Recorder(transport, clock, identity="host", dropped=drops.append)
+    recorder = EventRecorder(transport, clock, identity="host", dropped=drops.append)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(recorder.run())
         recorder.emit(intent(about=ObjectRef("apps/v1", "Deployment", namespace, "web", "u")))

@@ -611,6 +611,7 @@ class Slot:
     since: float = 0.0
     again: list[tuple[str, float]] = field(default_factory=list)
     again_priority: int = INITIAL_LIST
+    placed: int = 0
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -627,6 +628,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.slots: dict[Key, Slot] = {}
         self.waiting: list[list[Key]] = [[] for _ in BANDS]
         self.turns: list[list[str]] = [[] for _ in BANDS]
+        self.placed = 0
         self.backoff: dict[Key, tuple[int, float, float]] = {}  # failures, until, last expedited
 
     def teardown(self) -> None:
@@ -653,6 +655,8 @@ class QueueAgainstModel(RuleBasedStateMachine):
         slot = self.slots[key]
         if slot.due > self.loop.time():
             slot.state = ItemState.DELAYED
+            self.placed += 1
+            slot.placed = self.placed
         else:
             slot.state = ItemState.READY
             self.push(key, BANDS.index(slot.priority))
@@ -786,6 +790,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         # Timers fire on the way, in order of their time; the model follows second by second.
         for _ in range(seconds):
             due = [k for k, s in self.slots.items() if s.state is ItemState.DELAYED]
+            due.sort(key=lambda k: (self.slots[k].due, self.slots[k].placed))
             self.loop.run_until_complete(asyncio.sleep(1))
             for key in due:
                 if self.slots[key].due <= self.loop.time():
