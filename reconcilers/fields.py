@@ -10,6 +10,9 @@ removed is no longer owned, and a field that we no longer want is still owned.
 This relies on the lists in our CRDs being atomic, so that a list is one leaf; the only associative list in what we
 apply is `metadata.ownerReferences`.
 
+A map that we apply empty and that somebody else fills looks changed: fieldsV1 does not say whether a map is owned whole
+or only as being there. Such an object is applied once more, and what the server made of it is remembered.
+
 Source: KEP-555 (server-side apply), structured-merge-diff `fieldpath/serialize.go` for the format of fieldsV1.
 """
 
@@ -29,7 +32,9 @@ _ABSENT = object()
 
 def digest(content: Any) -> str:
     """A short stable digest of JSON-like content; the order of keys does not matter."""
-    encoded = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+        errors="surrogatepass"
+    )
     return blake2b(encoded, digest_size=12).hexdigest()
 
 
@@ -45,9 +50,9 @@ def desired_fingerprint(body: Mapping[str, Any]) -> str:
 
 def live_fingerprint(obj: Mapping[str, Any], *, manager: str = MANAGER) -> str:
     """The fingerprint of what `manager` owns of a live object; "" when it has applied nothing to it."""
-    for entry in obj.get("metadata", {}).get("managedFields", ()):
+    for entry in obj["metadata"].get("managedFields") or ():
         if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return digest(_cut(obj, entry.get("fieldsV1", {})))
+            return digest(_cut(obj, entry.get("fieldsV1") or {}))
     return ""
 
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from reconcilers.errors import Refusal
 from reconcilers.reasons import Reason
@@ -61,7 +61,7 @@ def prefix_of(backend: Mapping[str, Any]) -> str:
     provider = provider_of(backend)
     config = backend[provider]
     if provider == "rest":
-        return urlsplit(str(config.get("url", ""))).path
+        return _split(str(config.get("url") or "")).path
     return str(config.get("subPath" if provider == "local" else "prefix") or "")
 
 
@@ -70,7 +70,7 @@ def locate(backend: Mapping[str, Any], *, namespace: str) -> Location:
     provider = provider_of(backend)
     config = backend[provider]
     if provider == "rest":
-        return _rest(str(config.get("url", "")))
+        return _rest(str(config.get("url") or ""))
     if provider == "local":
         return Location(f"local:{_volume(config, namespace)}", _segments(config.get("subPath"), "local.subPath"))
     bucket_field = _BUCKET_FIELD[provider]
@@ -105,17 +105,27 @@ def _endpoint(endpoint: Any) -> str:
 
 
 def _rest(url: str) -> Location:
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Location(f"rest:{parts.hostname}:{port}", _segments(unquote(parts.path), "rest.url"))
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an http or https URL; raises Refusal, which does not repeat the password in it."""
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
         raise Refusal(
             Reason.INVALID_BACKEND,
             "spec.backend.rest.url",
             "is not an http or https URL",
-            value=parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl(),
+            value=url.rpartition("@")[2].partition("?")[0],
             hint="write it like https://backup.example.com:8000/path; user and password belong into the storage Secret",
         )
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Location(f"rest:{parts.hostname}:{port}", _segments(parts.path, "rest.url"))
+    return parts
 
 
 def _volume(config: Mapping[str, Any], namespace: str) -> str:

@@ -8,13 +8,12 @@ stays, nobody reads the template again, not even after a restart.
 from __future__ import annotations
 
 import json
-import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from reconcilers.annotations import MOUNTS, PATHS, Mount
+from reconcilers.annotations import MOUNTS, PATHS, Mount, normalize
 from reconcilers.errors import Refusal
 from reconcilers.reasons import Reason
 
@@ -53,18 +52,19 @@ def from_workload(obj: Mapping[str, Any]) -> PodTemplate:
     expanded = set()
     for container in containers:
         for mount in _items(container.get("volumeMounts")):
-            name, path = str(mount.get("name", "")), str(mount.get("mountPath", ""))
+            name, path = _text(mount.get("name")), _text(mount.get("mountPath"))
             if mount.get("subPathExpr"):
                 expanded.add(name)
             elif path.startswith("/"):
-                found = Mount(name, posixpath.normpath(path), str(mount.get("subPath") or ""))
+                found = Mount(name, normalize(path), _text(mount.get("subPath")))
                 if found not in mounts.setdefault(name, []):
                     mounts[name].append(found)
-    volumes = {str(v.get("name", "")): bool(v.get("persistentVolumeClaim")) for v in _items(pod.get("volumes"))}
+    volumes = {_text(v.get("name")): bool(v.get("persistentVolumeClaim")) for v in _items(pod.get("volumes"))}
     for claim in _items(spec.get("volumeClaimTemplates")):
-        volumes[str(_mapping(claim.get("metadata")).get("name", ""))] = True
+        volumes[_text(_mapping(claim.get("metadata")).get("name"))] = True
+    generation = _mapping(obj.get("metadata")).get("generation")
     return PodTemplate(
-        generation=int(_mapping(obj.get("metadata")).get("generation") or 0),
+        generation=generation if isinstance(generation, int) else 0,
         volumes=tuple(
             Volume(name, persistent, tuple(mounts.get(name, ())), name in expanded)
             for name, persistent in sorted(volumes.items())
@@ -113,7 +113,7 @@ def recall(text: str) -> PodTemplate | None:
                 for item in loaded["volumes"]
             ),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 
@@ -168,17 +168,25 @@ def _all_persistent(template: PodTemplate) -> tuple[Mount, ...]:
                 hint=f"name it, for example {volume.name}:/data/{volume.name}",
             )
     mounts = tuple(mount for volume in persistent for mount in volume.mounts)
-    at: dict[str, Mount] = {}
     for mount in mounts:
-        other = at.setdefault(mount.mount_path, mount)
-        if other != mount:
-            raise Refusal(
-                Reason.AMBIGUOUS_VOLUMES,
-                MOUNTS,
-                f"not given, and containers mount both {other.name} and {mount.name} at {mount.mount_path}",
-                hint="name each with a mount path of its own",
-            )
+        _refuse_ambiguous(mount, mounts)
     return mounts
+
+
+def _refuse_ambiguous(mount: Mount, mounts: Iterable[Mount]) -> None:
+    """Two containers may mount different volumes at one path; which of them is meant nobody can guess."""
+    other = next((m for m in mounts if m.mount_path == mount.mount_path and m != mount), None)
+    if other is not None:
+        raise Refusal(
+            Reason.AMBIGUOUS_VOLUMES,
+            MOUNTS,
+            f"not given, and containers mount both {_named(mount)} and {_named(other)} at {mount.mount_path}",
+            hint="name each with a mount path of its own",
+        )
+
+
+def _named(mount: Mount) -> str:
+    return f"{mount.name}:{mount.sub_path}" if mount.sub_path else mount.name
 
 
 def _mounts_for(template: PodTemplate, paths: tuple[str, ...]) -> tuple[Mount, ...]:
@@ -190,7 +198,9 @@ def _mounts_for(template: PodTemplate, paths: tuple[str, ...]) -> tuple[Mount, .
     chosen = []
     for path in paths:
         mount = next((m for m in known if _is_under(path, m.mount_path)), None)
-        if mount is None:
+        if mount is not None:
+            _refuse_ambiguous(mount, known)
+        else:
             raise Refusal(
                 Reason.PATH_NOT_MOUNTED,
                 PATHS,
@@ -216,6 +226,10 @@ def _shown(template: PodTemplate) -> str:
     names = [volume.name for volume in template.volumes]
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
     return ", ".join(names[:_MOST_SHOWN]) + more
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
