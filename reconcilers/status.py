@@ -10,6 +10,8 @@ every target is looked at for the first time, nothing is written that would only
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from informers.resource import ObjectKey
@@ -46,37 +48,45 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
 )
 
 
+_OURS = frozenset(name for name, _ in CONDITIONS)
+
+
 def plan_blueprint(view: BlueprintView, key: Key) -> Plan:
     """What to write into the status of one blueprint, if anything."""
     row = view.blueprint(key.name)
     if row is None or row.deleting:
         return Plan()
     summary = view.summary(key.name)
-    settled = _settled(row)
-    if summary.pending and settled and row.conditions:
+    before = tuple(condition for condition in row.conditions if condition.type in _OURS)
+    if summary.pending and before and _settled(before, row.generation):
         return Plan(requeue_after=PROGRESS_SECONDS)
     blueprint = compile_blueprint(row)
     conditions = _conditions(row, blueprint, summary)
     rest = _rest(row, summary)
     requeue = PROGRESS_SECONDS if summary.pending else None
-    if conditions == row.conditions and canonical(rest) == row.status:
+    if conditions == before and _contains(row.status, rest):
         return Plan(requeue_after=requeue)
     status = {**rest, "conditions": [_as_json(condition, row) for condition in conditions]}
     return Plan(
         steps=(ApplyStatus(BLUEPRINT, ObjectKey("", row.name), row.uid, status),),
-        events=() if summary.pending else tuple(_events(row, conditions)),
+        events=tuple(_events(row, conditions)),
         requeue_after=requeue,
         subject=row.ref,
     )
 
 
-def _settled(row: BlueprintRow) -> bool:
+def _settled(conditions: tuple[Condition, ...], generation: int) -> bool:
     """Whether the status on record speaks of this generation and of targets that all were up to date."""
     return all(
-        condition.observed_generation == row.generation
-        and (condition.type != "Reconciling" or condition.status == "False")
-        for condition in row.conditions
+        condition.observed_generation == generation and (condition.type != "Reconciling" or condition.status == "False")
+        for condition in conditions
     )
+
+
+def _contains(status: str, rest: Mapping[str, Any]) -> bool:
+    """Whether a status on record has all of `rest`; what somebody else put there besides is no reason to write."""
+    live = json.loads(status) if status else {}
+    return all(canonical(live.get(name)) == canonical(value) for name, value in rest.items())
 
 
 def _conditions(row: BlueprintRow, blueprint: Blueprint, summary: Summary) -> tuple[Condition, ...]:

@@ -54,7 +54,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
     template = None
     if needs_pod_template(row):
         template = _known_template(view, row, live)
-        if template is None:
+        if template is None and any(_gets_to_the_template(view, row, name) for name in blueprints):
             return Plan(needs=(ReadPodTemplate(key, row.uid, row.generation),), subject=row.ref)
 
     notes = tuple(
@@ -86,6 +86,15 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         claims=tuple(claim for part in parts for claim in part.claims),
         subject=row.ref,
     )
+
+
+def _gets_to_the_template(view: TargetView, row: TargetRow, blueprint: str) -> bool:
+    """Whether only the pod template is missing: a target that is refused without it is not read at every restart."""
+    found = view.blueprint(blueprint)
+    try:
+        return found is not None and resolve(row, compile_blueprint(found), None) is not None
+    except Refusal:
+        return False
 
 
 def _known_template(view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow]) -> PodTemplate | None:

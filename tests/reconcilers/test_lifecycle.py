@@ -158,6 +158,23 @@ def test_blueprint_deleted_keeps_everything() -> None:
     assert world.objects == before
 
 
+@pytest.mark.parametrize(
+    ("changed", "read"),
+    [
+        ({"backup-blueprint": "missing"}, 0),
+        ({"schedule": "noon"}, 0),
+        ({"target-paths": "relative"}, 0),
+        ({"target-paths": "/elsewhere"}, 1),
+        ({"backup-blueprint": "missing,nightly"}, 1),
+    ],
+)
+def test_a_pod_template_is_read_only_when_nothing_else_is_wrong(changed: dict[str, str], read: int) -> None:
+    world = World(blueprint(), target())
+    world.annotate(SHOP, **changed)
+    world.converge(SHOP)
+    assert world.template_reads == read
+
+
 def test_opting_out_works_without_the_blueprint() -> None:
     world = opted_in()
     world.delete(NIGHTLY)
