@@ -28,6 +28,8 @@ from informers.proxy import is_loopback
 from informers.tls import TlsFiles
 
 REREAD_SECONDS = 60.0
+# What the library raises for a kubeconfig whose parts have other types than it expects.
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -198,7 +200,8 @@ class KubeconfigCredentials:
             hook(self._configuration)
 
     def _read(self) -> None:
-        from kubernetes import client, config  # noqa: PLC0415 - see the module's invariant
+        import yaml  # noqa: PLC0415 - only a kubeconfig needs these two; see the module's invariant
+        from kubernetes import client, config  # noqa: PLC0415
 
         where = self.source if self._context is None else f"context {self._context!r} of {self.source}"
         configuration = client.Configuration()
@@ -207,7 +210,7 @@ class KubeconfigCredentials:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 self._path, self._context, client_configuration=configuration
             )
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as error:
             raise CredentialsError(
                 f"read {where}: {error}; give a kubeconfig, or run in a pod with a service account"
             ) from error

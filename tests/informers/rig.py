@@ -66,19 +66,20 @@ class Recorder(InformerObserver):
     """Keeps everything it is told, as (method, arguments)."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, Any]]] = []
+        self.seen: list[tuple[str, dict[Any, Any]]] = []
 
     def __getattribute__(self, name: str) -> Any:
         if name in vars(InformerObserver) and not name.startswith("_"):
             seen = self.seen
 
             def record(*args: Any, **kwargs: Any) -> None:
-                seen.append((name, {**dict(enumerate(args)), **kwargs}))
+                positional: dict[Any, Any] = dict(enumerate(args))
+                seen.append((name, positional | kwargs))
 
             return record
         return super().__getattribute__(name)
 
-    def of(self, name: str) -> list[dict[str, Any]]:
+    def of(self, name: str) -> list[dict[Any, Any]]:
         return [arguments for method, arguments in self.seen if method == name]
 
     def reasons(self, name: str) -> list[str]:
