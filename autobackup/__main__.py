@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in given:
             traceback.print_exc()
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
         console.error(
             f"{type(error).__name__}: {error or 'no details'}; this is a bug in {cli.PROGRAM}: "
             "run it again with --debug and report what it prints"

@@ -16,6 +16,8 @@ from typing import Any
 from autobackup import __version__
 
 PROGRAM = "autobackup"
+# What shtab.FILE stands for; importing shtab here would make every run wait for it.
+_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ exit codes:
 
 '{prog} VERB --help' tells more about a verb. As kubectl-autobackup on the PATH it is also 'kubectl autobackup'.
 """
+
+
+def complete_files(action: argparse.Action) -> None:
+    """Let shells complete names of files for the value of this option."""
+    action.complete = _FILES  # type: ignore[attr-defined]
+
+
+def complete_words(action: argparse.Action, words: Sequence[str]) -> None:
+    """Let kubectl complete these words for the value of an option that checks its value later."""
+    action.words = words  # type: ignore[attr-defined]
 
 
 def program_name(argv0: str) -> str:

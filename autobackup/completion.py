@@ -82,8 +82,8 @@ def suggest(parser: argparse.ArgumentParser, before: Sequence[str], current: str
         return _values(waiting, current)
     name, equals, value = current.partition("=")
     if equals and name in _options(parser):
-        found, directive = _values(_options(parser)[name], value)
-        return [(f"{name}={text}", about) for text, about in found], directive
+        # As cobra does: only the value, the scripts of the shells put the flag before it.
+        return _values(_options(parser)[name], value)
     if current.startswith("-"):
         return sorted(_flags(parser, current)), _NO_FILES
     return [item for item in _words(parser, free) if item[0].startswith(current)], _NO_FILES
@@ -101,9 +101,10 @@ def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
 
 
 def _values(action: argparse.Action, current: str) -> tuple[list[tuple[str, str]], int]:
-    if action.choices is not None:
-        return [(str(choice), "") for choice in action.choices if str(choice).startswith(current)], _NO_FILES
-    return [], _DEFAULT if action.metavar == "FILE" else _NO_FILES
+    words = action.choices if action.choices is not None else getattr(action, "words", None)
+    if words is not None:
+        return [(str(word), "") for word in words if str(word).startswith(current)], _NO_FILES
+    return [], _DEFAULT if hasattr(action, "complete") else _NO_FILES
 
 
 def _flags(parser: argparse.ArgumentParser, current: str) -> Iterator[tuple[str, str]]:

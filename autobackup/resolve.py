@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Collection
 
 from autobackup import report
+from autobackup.cli import complete_files
 from autobackup.console import Console
 from autobackup.exits import ExitCode, UsageError
 from autobackup.manifests import STDIN, Manifest, load
@@ -48,7 +49,6 @@ EXAMPLES = """\
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    files = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
     for flags, dest, text in (
         (("-b", "--blueprint"), "blueprints", "file with BackupBlueprints; may be given several times"),
         (("-f", "--filename"), "files", "file, directory or '-' with targets; may be given several times"),
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             default=[] if several else None,
             help=text,
         )
-        action.complete = files  # type: ignore[attr-defined]
+        complete_files(action)
     parser.add_argument(
         "-n", "--namespace", metavar="NAME", help="namespace of objects whose file names none (default: default)"
     )

@@ -6,14 +6,17 @@ import argparse
 import os
 
 from autobackup import __version__
+from autobackup.cli import complete_files, complete_words
 from autobackup.console import Console
 from autobackup.exits import ExitCode, Unreachable, UsageError
 from controller import config
+from controller.values import Choice
 from informers.errors import CredentialsError
 
 DESCRIPTION = """\
-Run the operator until SIGTERM or Ctrl-C: it watches annotated targets and keeps their Repositories and
-BackupConfigurations as the blueprints say.
+Run the operator until SIGTERM or Ctrl-C.
+
+It watches annotated targets and keeps their Repositories and BackupConfigurations as the blueprints say.
 
 Options come from a file, are overruled by AUTOBACKUP_* variables, and those by flags.\
 """
@@ -27,6 +30,12 @@ EXAMPLES = """\
 
 def configure(parser: argparse.ArgumentParser) -> None:
     config.add_flags(parser)
+    words = {option.name: option.kind.words for option in config.OPTIONS if isinstance(option.kind, Choice)}
+    for action in parser._actions:
+        if action.dest in ("config", "kubeconfig"):
+            complete_files(action)
+        elif action.dest in words:
+            complete_words(action, words[action.dest])
     parser.add_argument(
         "--print-config", action="store_true", help="print the configuration with the source of each value, and end"
     )

@@ -15,6 +15,7 @@ Source of the idea: sigs.k8s.io/yaml and the limits of go-yaml's decoder.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?
 _UNUSUAL = re.compile(
     r"[^\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_NOT_FINITE = frozenset({".inf", "+.inf", "-.inf", ".nan"})
+_EXACT = 2.0**53
 _UNPLAIN = re.compile(r"[-+.]?[0-9]|[-+]?\.(inf|nan)\b", re.IGNORECASE)
 
 
@@ -212,7 +215,7 @@ def _key_text(event: Any, line: int) -> str:
         return "true" if value else "false"
     if value is None:
         raise YamlProblem(line, "a key is missing before ':'")
-    return value if isinstance(value, str) else str(event.value)
+    return str(value)
 
 
 def _scalar_value(event: Any, line: int) -> Any:
@@ -235,13 +238,23 @@ def _number(text: str, line: int) -> Any:
         if _BASED_INT.fullmatch(text):
             digits = text.replace("_", "").lstrip("-+")
             octal = digits[1:2] not in ("b", "x", "o")
-            value = int(digits, 8) if octal else int(digits, 0)
-            return -value if text.startswith("-") else value
+            whole = int(digits, 8) if octal else int(digits, 0)
+            return -whole if text.startswith("-") else whole
+        if text.lower() in _NOT_FINITE:
+            raise ValueError
         if _FLOAT.fullmatch(text):
-            return float(text.replace("_", ""))
-    except ValueError:
+            value = float(text.replace("_", ""))
+            # JSON has one kind of number, and no infinity.
+            return int(value) if value.is_integer() and abs(value) < _EXACT else _finite(value)
+    except (ValueError, OverflowError):
         raise YamlProblem(line, f"{text[:40]!r} is no number that can be used") from None
     return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def _tagged(tag: str, text: str, line: int) -> Any:
