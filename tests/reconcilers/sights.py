@@ -70,3 +70,15 @@ def opted_in(**spec: Any) -> World:
     world = World(blueprint(**spec), target())
     world.converge(SHOP)
     return world
+
+
+def specs(world: World) -> dict[Key, Any]:
+    """Everything about the generated objects that a person would compare."""
+    return {
+        Key(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): (
+            obj["spec"],
+            obj["metadata"]["labels"],
+            obj["metadata"]["annotations"],
+        )
+        for obj in world.repositories() + world.configurations()
+    }

@@ -1,0 +1,133 @@
+"""Several blueprints on one target: a pair of objects each, and none stands in the way of another."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconcilers.plan import State
+from reconcilers.reasons import Reason
+from tests.reconcilers.objects import annotations, blueprint, s3, target
+from tests.reconcilers.sights import (
+    SHOP,
+    names,
+    prefix,
+    repo,
+    serving,
+    settled,
+    specs,
+    successor,
+)
+from tests.reconcilers.world import World
+
+OTHER = "other/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}"
+THIRD = "third/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}"
+
+
+def several(*listed: str) -> World:
+    world = World(
+        blueprint(),
+        blueprint("hourly", backend=s3(OTHER), schedule="@hourly"),
+        blueprint("weekly", backend=s3(THIRD), schedule="@weekly"),
+        target(annotated=annotations(",".join(listed))),
+    )
+    world.converge(SHOP)
+    return world
+
+
+def test_several_blueprints_get_a_pair_each() -> None:
+    world = several("nightly", " hourly")
+    pair = ["deploy-shop-hourly", "deploy-shop-nightly"]
+    assert names(world.repositories()) == names(world.configurations()) == pair
+    assert {prefix(held) for held in world.repositories()} == {
+        "stash-backup/demo/deployment/shop",
+        "other/demo/deployment/shop",
+    }
+    for name in pair:
+        assert serving(world, name) == world.objects[repo(name)]
+    assert world.template_reads == 1
+    settled(world)
+
+
+def test_a_second_blueprint_leaves_the_first_its_names() -> None:
+    world = several("nightly")
+    before = specs(world)
+    world.annotate(SHOP, **{"backup-blueprint": "nightly,hourly"})
+    world.converge(SHOP)
+    assert names(world.configurations()) == names(world.repositories()) == ["deploy-shop", "deploy-shop-hourly"]
+    assert {key: value for key, value in specs(world).items() if key in before} == before
+    settled(world)
+    world.annotate(SHOP, **{"backup-blueprint": "hourly"})
+    world.converge(SHOP)
+    assert names(world.configurations()) == ["deploy-shop-hourly"]
+    assert names(world.repositories()) == ["deploy-shop", "deploy-shop-hourly"]
+    settled(world)
+    world.annotate(SHOP, **{"backup-blueprint": "hourly,nightly"})
+    world.converge(SHOP)
+    assert serving(world, "deploy-shop-nightly") == world.objects[repo()], "the kept Repository serves again"
+    assert successor(world.objects[repo()]) == ""
+    settled(world)
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+@pytest.mark.parametrize("left", ["hourly,weekly", "weekly,hourly", "nightly,weekly", "nightly", "weekly"])
+def test_one_of_three_goes(left: str, snapshots: bool) -> None:
+    world = several("nightly", "hourly", "weekly")
+    for held in world.repositories() if snapshots else ():
+        world.back_up(repo(held["metadata"]["name"]))
+    before = {held["metadata"]["name"]: held["spec"] for held in world.repositories()}
+    world.annotate(SHOP, **{"backup-blueprint": left})
+    world.converge(SHOP)
+    assert names(world.configurations()) == sorted(f"deploy-shop-{name}" for name in left.split(","))
+    assert {held["metadata"]["name"]: held["spec"] for held in world.repositories()} == before
+    settled(world)
+
+
+def test_one_bad_blueprint_does_not_stand_in_the_way_of_the_others() -> None:
+    world = several("nightly", "missing", "hourly")
+    assert [outcome.state for outcome in world.outcomes[SHOP]] == [State.CONFIGURED, State.FAILED, State.CONFIGURED]
+    assert names(world.configurations()) == ["deploy-shop-hourly", "deploy-shop-nightly"]
+
+
+def test_a_replacement_that_cannot_be_used_yet_spares_what_it_replaces() -> None:
+    world = several("nightly", "hourly")
+    world.annotate(SHOP, **{"backup-blueprint": "hourly,missing"})
+    world.converge(SHOP)
+    assert "deploy-shop-nightly" in names(world.configurations())
+    world.annotate(SHOP, **{"backup-blueprint": "hourly"})
+    world.converge(SHOP)
+    assert names(world.configurations()) == ["deploy-shop-hourly"]
+
+
+def test_one_blueprint_replaced_by_two() -> None:
+    for snapshots in (True, False):
+        world = several("nightly")
+        if snapshots:
+            world.back_up(repo())
+        world.annotate(SHOP, **{"backup-blueprint": "hourly,weekly"})
+        world.converge(SHOP)
+        found = {prefix(serving(world, name)) for name in names(world.configurations())}
+        assert found == {"other/demo/deployment/shop", "third/demo/deployment/shop"}
+        assert len(world.configurations()) == 2
+        settled(world)
+
+
+def test_two_blueprints_of_one_location_are_refused_for_the_second() -> None:
+    world = World(blueprint(), blueprint("twin"), target(annotated=annotations("nightly,twin")))
+    world.converge(SHOP)
+    first, second = world.outcomes[SHOP]
+    assert (first.state, second.reason) == (State.CONFIGURED, Reason.LOCATION_CONFLICT)
+    assert len(world.repositories()) == 1
+    settled(world)
+
+
+@pytest.mark.parametrize("crash", range(7))
+def test_several_blueprints_survive_a_crash_after_every_write(crash: int) -> None:
+    whole, cut = several("nightly"), several("nightly")
+    for world in (whole, cut):
+        world.back_up(repo())
+        world.annotate(SHOP, **{"backup-blueprint": "hourly,weekly"})
+    whole.converge(SHOP)
+    cut.execute(cut.plan(SHOP), steps=crash)
+    cut.restart()
+    cut.converge(SHOP)
+    assert specs(cut) == specs(whole)
