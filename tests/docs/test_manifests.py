@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.markdown import Block, blocks, documents
-from tools.controlplane import ApiClient
+from tests.docs.markdown import ROOT, Block, blocks, documents
+from tools.controlplane import ApiClient, read_manifests
 
 BLOCKS = [
     block
@@ -23,6 +23,18 @@ def test_manifest_is_accepted(block: Block, api: ApiClient, crds: list[str], nam
     for manifest in yaml.safe_load_all(block.text):
         applied = api.apply(_moved(manifest, namespace), namespace=namespace, dry_run=True)
         assert _missing(manifest.get("spec"), applied.get("spec")) == []
+
+
+def test_the_guide_binds_every_role_that_is_shipped() -> None:
+    guide = ROOT / "docs" / "how-to" / "grant-least-rights.md"
+    shipped = {role["metadata"]["name"] for role in read_manifests(ROOT / "manifests" / "rbac")}
+    bound: dict[str, set[str]] = {}
+    for block in blocks(guide):
+        for manifest in yaml.safe_load_all(block.text) if block.language == "yaml" else ():
+            if manifest.get("roleRef", {}).get("kind") == "ClusterRole":
+                bound.setdefault(manifest["kind"], set()).add(manifest["roleRef"]["name"])
+    assert bound["ClusterRoleBinding"] == shipped
+    assert bound["RoleBinding"] == shipped - {"autobackup-blueprints"}
 
 
 def _moved(manifest: dict[str, Any], namespace: str) -> dict[str, Any]:
