@@ -117,7 +117,7 @@ def _flags(parser: argparse.ArgumentParser, current: str) -> Iterator[tuple[str,
 def _words(parser: argparse.ArgumentParser, free: int) -> list[tuple[str, str]]:
     """Verbs, or the choices of the positional argument that comes next."""
     if _verbs(parser):
-        return [(verb.name, verb.summary) for verb in cli.VERBS]
+        return [] if free else [(verb.name, verb.summary) for verb in cli.VERBS]
     positional = [action for action in parser._actions if not action.option_strings]
     if free < len(positional) and positional[free].choices is not None:
         return [(str(choice), "") for choice in positional[free].choices or ()]

@@ -45,7 +45,7 @@ _UNUSUAL = re.compile(
 )
 _NOT_FINITE = frozenset({".inf", "+.inf", "-.inf", ".nan"})
 _EXACT = 2.0**53
-_UNPLAIN = re.compile(r"[-+.]?[0-9]|[-+]?\.(inf|nan)\b", re.IGNORECASE)
+_UNPLAIN = re.compile(r"[-+.]?[0-9][-+0-9a-fA-FxXoOtTzZ_:. ]*|[-+]?\.(inf|nan)", re.IGNORECASE)
 
 
 class YamlProblem(ValueError):
@@ -287,7 +287,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = '"'
     elif "\n" in text and " \n" not in text:
         style = "|"
-    elif text in _NULL or text in _BOOL or _UNPLAIN.match(text) or text in (_MERGE, "="):
+    elif text in _NULL or text in _BOOL or _UNPLAIN.fullmatch(text) or text in (_MERGE, "="):
         style = "'"
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from autobackup import yamltext
 from autobackup.yamltext import MOST_DEPTH, MOST_VALUES, YamlProblem
+from tools.controlplane import ControlPlane
 
 TEXT = st.text(max_size=40)
 VALUES = st.recursive(
@@ -175,3 +177,18 @@ def test_what_is_harmful_or_ambiguous_is_refused_with_its_line(text: str, line: 
         list(yamltext.read(text))
     assert problem in str(refused.value)
     assert refused.value.line == line
+
+
+def test_kubectl_reads_what_is_written(control_plane: ControlPlane) -> None:
+    # NUL and unpaired characters cannot be in an object at all.
+    values = {f"k{position}": trap for position, trap in enumerate(TRAPS) if "\x00" not in trap}
+    foo = {"apiVersion": "example.com/v1", "kind": "Foo", "metadata": {"name": "x"}, "spec": values}
+    for ascii_only in (False, True):
+        done = subprocess.run(
+            [str(control_plane.program("kubectl")), "label", "--local", "-f", "-", "-o", "json", "a=b"],
+            input=yamltext.write(foo, ascii_only=ascii_only).encode(),
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert json.loads(done.stdout)["spec"] == values
