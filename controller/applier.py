@@ -109,7 +109,7 @@ class Applier:
             live = await self._look_at(step.target)
             if live is not None and _names(live, step.blueprint):
                 return None
-            target = live and _reference(step, live)
+            target = _reference(step, live) if live is not None else None
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",

@@ -65,9 +65,7 @@ def quiet(process: OperatorProcess, stage: Stage, blueprint: str, count: int) ->
     stage.settled(blueprint, matched=count, configured=count)
 
 
-def test_restart_with_converged_targets_writes_nothing(
-    plane: ControlPlane, account: Path, scene: Stage
-) -> None:
+def test_restart_with_converged_targets_writes_nothing(plane: ControlPlane, account: Path, scene: Stage) -> None:
     blueprint = scene.blueprint()
     populate(scene, blueprint, 40)
     with OperatorProcess(account) as first:
@@ -174,9 +172,7 @@ def test_two_operators_do_not_fight(plane: ControlPlane, account: Path, scene: S
         for number in range(10):
             scene.blueprint(blueprint, schedule=f"{number} 5 * * *")
             wait_for(
-                lambda number=number: (
-                    {c["spec"]["schedule"] for c in scene.configurations()} == {f"{number} 5 * * *"}
-                ),
+                lambda number=number: {c["spec"]["schedule"] for c in scene.configurations()} == {f"{number} 5 * * *"},
                 20,
                 what="the edit to arrive",
             )
