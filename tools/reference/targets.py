@@ -84,7 +84,7 @@ def render_variables() -> str:
         "## Grammar",
         "| Text | Result |\n| --- | --- |\n"
         "| `${NAME}` | the value; an error when there is none |\n"
-        "| `${NAME:-default}` | the default when the target has no value |\n"
+        "| `${NAME:-default}` | the default, plain text, when the target has no value |\n"
         "| `$${` | a literal `${` |\n"
         "| `$` before anything else | itself |",
         "Each text is substituted once. A value is never read as a template again, and can neither add a field nor "
