@@ -151,7 +151,13 @@ class Removal:
                 _GONE_SECONDS,
                 what=f"namespace {name} to be gone",
                 poll=0.2,
+                state=lambda: [each["message"] for each in self._conditions(name) if each["status"] == "True"],
             )
+
+    def _conditions(self, namespace: str) -> list[Object]:
+        found = self._admin.find("v1/Namespace", namespace) or {}
+        conditions: list[Object] = found.get("status", {}).get("conditions", [])
+        return conditions
 
     def crds(self, names: tuple[str, ...]) -> None:
         for name in names:

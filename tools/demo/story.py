@@ -63,7 +63,8 @@ class Story:
         for target in self._targets.values():
             self._tell.act(f"create {target.title}")
             self._admin.create(target.manifest)
-        self._tell.say("Nobody asked for backups yet, and nobody gets any. One annotation changes that.")
+        self._witness.expect_count(0)
+        self._tell.seen("nobody asked for backups yet, and nobody got any")
 
     def _opt_in(self, target: Target) -> None:
         article = "An" if target.key.kind[0] in "AEIOU" else "A"
@@ -72,6 +73,7 @@ class Story:
         wanted = {asked.BLUEPRINT: self._names.blueprint, **target.annotations}
         pair, milliseconds = self._annotate_until_applied(target, wanted)
         self._milliseconds[target.key.kind] = milliseconds
+        self._witness.expect_count(len(self._milliseconds))
         self._tell.seen(f"{milliseconds:.0f} ms later a Repository and a BackupConfiguration are on the API server")
         self._tell.objects(cast.trimmed(pair.repository), cast.trimmed(pair.configuration))
 

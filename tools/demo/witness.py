@@ -129,6 +129,13 @@ class Witness:
             )
         return Pair(repository, configuration)
 
+    def expect_count(self, count: int) -> None:
+        """As many targets as were annotated have something, and nobody else."""
+        for kind in (REPOSITORY, CONFIGURATION):
+            names = [each["metadata"]["name"] for each in self._admin.list(kind, namespace=self._names.namespace)]
+            if len(names) != count:
+                raise DemoFailed(f"expected {count} objects of kind {kind.rpartition('/')[2]}, found {names}")
+
     def expect_untouched(self, target: Target, before: Object) -> None:
         """The object is on the server as it was: nobody wrote to it."""
         after = self._expect_kept(target, before)
