@@ -33,16 +33,19 @@ class Backoff:
         self._rested_until = float("-inf")
 
     def next(self, *, floor: float = 0.0, slow: bool = False) -> float:
-        """The delay to take now; `slow` goes to the cap at once, for what only a person can mend."""
+        """The delay to take now; `slow` is the longest one at once, for what only a person can mend.
+
+        A slow delay leaves the sequence where it was: what goes wrong next is something else.
+        """
         now = self._clock.monotonic()
         if now - self._rested_until >= RESET_SECONDS:
             self._interval = BASE_SECONDS
-        if slow:
-            self._interval = CAP_SECONDS
-        delay = self._interval * (1.0 + self._clock.uniform(0.0, JITTER))
+        interval = CAP_SECONDS if slow else self._interval
+        delay = interval * (1.0 + self._clock.uniform(0.0, JITTER))
         if floor > delay:
             # Jitter on top of the floor: everybody was given the same number of seconds.
-            delay = floor + self._clock.uniform(0.0, self._interval)
-        self._interval = min(self._interval * FACTOR, CAP_SECONDS)
+            delay = floor + self._clock.uniform(0.0, interval)
+        if not slow:
+            self._interval = min(self._interval * FACTOR, CAP_SECONDS)
         self._rested_until = now + delay
         return delay

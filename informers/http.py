@@ -114,7 +114,7 @@ class AiohttpTransport:
         try:
             yield _Chunks(attempt, response)
         finally:
-            response.close()
+            _hang_up(response)
 
     async def _send(
         self,
@@ -224,11 +224,19 @@ async def _refusal(attempt: str, response: aiohttp.ClientResponse) -> ApiError:
         if response.content.at_eof():
             response.release()
         else:
-            response.close()
+            _hang_up(response)
     except (aiohttp.ClientError, OSError):
         body = b""  # the status line says enough
-        response.close()
+        _hang_up(response)
     return error_from_response(attempt, response.status, _lower(response.headers), body)
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    # At once, without TLS's farewell: a peer that is dead or silent would keep the socket open for half a minute.
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 def _no_answer(attempt: str, error: Exception) -> TransportError:

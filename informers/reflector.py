@@ -203,19 +203,34 @@ class Reflector(Generic[R]):
 
     async def _watch(self) -> None:
         stream = self._stream or await self._open(self.intake.revision)
-        while (lines := await stream.next_lines()) is not None:
+        while (lines := await self._next_lines(stream)) is not None:
             self.last_event_at = self._clock.monotonic()
             count = self.intake.apply(lines)
             if count:
                 stream.events += count
                 self._silences = 0
                 self.last_error = None
-            if self._repair_is_due():
-                await self._close_stream("undecodable")
-                self._delay = 0.0
-                self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="undecodable")
-                return
-        await self._ended_politely(stream)
+            if self.intake.repair_wanted and self._repair_at is None:
+                self._repair_at = self._clock.monotonic() + self._backoff.next()
+        if self._repair_at is not None:
+            await self._close_stream("undecodable")
+            self._delay = 0.0
+            self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="undecodable")
+        else:
+            await self._ended_politely(stream)
+
+    async def _next_lines(self, stream: WatchStream) -> list[bytes] | None:
+        """R20: the stream goes on for everybody else while the backoff of the repairing relist runs."""
+        if self._repair_at is None:
+            return await stream.next_lines()
+        left = self._repair_at - self._clock.monotonic()
+        if left <= 0:
+            return None
+        try:
+            async with asyncio.timeout(left):
+                return await stream.next_lines()
+        except TimeoutError:
+            return None
 
     async def _ended_politely(self, stream: WatchStream) -> None:
         lived = self._clock.monotonic() - stream.opened_at
@@ -225,14 +240,6 @@ class Reflector(Generic[R]):
         # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
         self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next()
         self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
-
-    def _repair_is_due(self) -> bool:
-        # The stream goes on for everybody else while the backoff of the repairing relist runs (R20).
-        if self._repair_at is None:
-            if self.intake.repair_wanted:
-                self._repair_at = self._clock.monotonic() + self._backoff.next()
-            return False
-        return self._clock.monotonic() >= self._repair_at
 
     async def _open(self, revision: str, **extra: str) -> WatchStream:
         await self._close_stream("reopened")

@@ -225,7 +225,9 @@ def test_r18_a_floor_lengthens_and_never_shortens() -> None:
     async def main() -> None:
         assert 10 <= Backoff(VirtualClock()).next(floor=10) <= 10.8
         assert Backoff(VirtualClock()).next(floor=0.1) >= 0.8
-        assert 30 <= Backoff(VirtualClock()).next(slow=True) <= 60
+        slow = Backoff(VirtualClock())
+        assert 30 <= slow.next(slow=True) <= 60
+        assert 0.8 <= slow.next() <= 1.6, "the sequence is where it was"
 
     run_virtual(main())
 

@@ -361,7 +361,7 @@ def test_r20_an_undecodable_event_stops_nobody_and_is_mended_by_one_relist(line:
             named = rig.observer.of("decode_failed")[0][1]
             assert named == (D0 if line is BROKEN else None)
             assert rig.informer.status().undecodable == 1
-            await rig.settle(120)
+            await rig.settle(2)
             assert rig.api.verbs() == ["watchlist", "watchlist"]
             assert rig.observer.reasons("relist") == ["undecodable"]
             assert rig.informer.status().undecodable == 0
