@@ -95,7 +95,7 @@ RECONCILES_ACTIVE = _gauge("controller_runtime_active_workers", "Workers that re
 
 REQUESTS = _counter(
     "rest_client_requests_total",
-    "Requests to the API server by status code, method and host; the code is <error> when there was no     answer.",
+    "Requests to the API server by status code, method and host; the code is <error> when there was no answer.",
     "code",
     "method",
     "host",

@@ -50,10 +50,25 @@ def desired_fingerprint(body: Mapping[str, Any]) -> str:
 
 def live_fingerprint(obj: Mapping[str, Any], *, manager: str = MANAGER) -> str:
     """The fingerprint of what `manager` owns of a live object; "" when it has applied nothing to it."""
+    fields = _owned(obj, manager)
+    return "" if fields is None else digest(_cut(obj, fields))
+
+
+def owned_annotation(obj: Mapping[str, Any], key: str, *, manager: str = MANAGER) -> str:
+    """The value of an annotation as `manager` applied it; "" when somebody else set or changed it since."""
+    metadata = (_owned(obj, manager) or {}).get("f:metadata") or {}
+    if f"f:{key}" not in (metadata.get("f:annotations") or {}):
+        return ""
+    return str((obj["metadata"].get("annotations") or {}).get(key, ""))
+
+
+def _owned(obj: Mapping[str, Any], manager: str) -> Mapping[str, Any] | None:
+    """The fieldsV1 of what `manager` applied to the object itself."""
     for entry in obj["metadata"].get("managedFields") or ():
         if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return digest(_cut(obj, entry.get("fieldsV1") or {}))
-    return ""
+            fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
+            return fields
+    return None
 
 
 def _cut(value: Any, fields: Mapping[str, Any]) -> Any:

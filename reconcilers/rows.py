@@ -18,7 +18,7 @@ from informers.revision import parse_revision
 from reconcilers import annotations as asked
 from reconcilers import marks
 from reconcilers.errors import Refusal
-from reconcilers.fields import live_fingerprint
+from reconcilers.fields import live_fingerprint, owned_annotation
 from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import locate
@@ -238,7 +238,7 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
         deleting=bool(metadata.get("deletionTimestamp")),
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
-        pod_template=str((metadata.get("annotations") or {}).get(marks.POD_TEMPLATE, "")) if mark else "",
+        pod_template=owned_annotation(obj, marks.POD_TEMPLATE) if mark else "",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.autobackup.stage import SECONDS, Stage
+from tests.autobackup.stage import CONFIGURATION, SECONDS, Stage
 from tools.controlplane import ApiFailure, wait_for
 
 BAD_ANNOTATIONS = [
@@ -262,3 +262,22 @@ def test_refusal_by_policy_is_told_and_recovers(stage: Stage) -> None:
     wait_for(lambda: not refused(), 60, what="the policy to be gone")
     stage.annotate("PersistentVolumeClaim", "data", schedule="0 3 * * *")
     stage.configured("pvc-data")
+
+
+def test_forged_record_of_a_pod_template_is_not_believed(stage: Stage) -> None:
+    """What the operator wrote down about a workload counts only as long as nobody else changed it."""
+    blueprint = stage.blueprint()
+    stage.create("Deployment", "shop", {"stash.appscode.com/backup-blueprint": blueprint})
+    _, configuration = stage.configured("deploy-shop")
+    key = "autobackup.stash.appscode.com/pod-template"
+    forged = configuration["metadata"]["annotations"][key].replace("/srv/data", "/etc")
+    stage.api.annotate(CONFIGURATION, "deploy-shop", {key: forged}, namespace=stage.namespace)
+    wait_for(
+        lambda: (
+            (stage.find_configuration("deploy-shop") or {})["metadata"]["annotations"][key]
+            == configuration["metadata"]["annotations"][key]
+        ),
+        SECONDS,
+        what="the record to be put right",
+    )
+    assert (stage.find_configuration("deploy-shop") or {})["spec"] == configuration["spec"]
