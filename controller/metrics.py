@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 RESULTS = ("success", "error", "requeue", "requeue_after")
 APPLY_RESULTS = ("applied", "noop", "conflict", "denied", "quota", "error")
+RESOLVE_RESULTS = ("configured", "waiting", "failed")
 DROP_REASONS = ("overflow", "rate", "refused", "failed", "shutdown")
 RESTART_REASONS = ("gone", "eof", "timeout", "http", "decode")
 
@@ -125,6 +126,7 @@ class Metrics:
         self.loop_lag = self.histogram(f.LOOP_LAG)
         self.gauge(f.BUILD_INFO).labels(version, platform.python_version()).set(1)
         self.preset(f.EVENTS_DROPPED, DROP_REASONS)
+        self.preset(f.RESOLVES, RESOLVE_RESULTS)
 
     def _build(self, family: f.Family) -> Counter | Gauge | Histogram:
         match family.type:
@@ -194,6 +196,10 @@ class Metrics:
     def oscillated(self, kind: str) -> None:
         """Count an object of this kind that is left alone because somebody undoes our writes."""
         self.counter(f.OSCILLATIONS).labels(kind).inc()
+
+    def resolved(self, state: str) -> None:
+        """Count one blueprint looked at for one target, by how the target then stood with it."""
+        self.counter(f.RESOLVES).labels(state).inc()
 
     def event_dropped(self, reason: str) -> None:
         """Count a Kubernetes Event that was not written; `reason` is one of `DROP_REASONS`."""

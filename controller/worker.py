@@ -250,6 +250,8 @@ class Worker:
         """Remember the outcomes, tell what changed, and have the blueprints count again."""
         m = self._m
         outcomes = tuple(self._after(key, outcome, failures) for outcome in plan.outcomes)
+        for outcome in outcomes:
+            m.metrics.resolved(outcome.state.value)
         changes, touched = m.outcomes.record(key, outcomes, generation_of.__getitem__)
         if plan.subject is not None and changes:
             known = [m.view.blueprint(change.after.blueprint) for change in changes]
