@@ -8,7 +8,7 @@ import os
 from autobackup import __version__
 from autobackup.cli import complete_files, complete_words
 from autobackup.console import Console
-from autobackup.exits import ExitCode, Unreachable, UsageError
+from autobackup.exits import CommandError, ExitCode, Unreachable, UsageError
 from controller import config
 from controller.values import Choice
 from informers.errors import CredentialsError
@@ -49,9 +49,13 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
     if options.print_config:
         console.result(config.print_config(settings))
         return ExitCode.OK
-    from controller import manager  # noqa: PLC0415 - `--help`, `--print-config` and completion need none of it
+    # `--help`, `--print-config` and completion need none of it.
+    from controller import manager  # noqa: PLC0415
+    from controller.server import ServeError  # noqa: PLC0415
 
     try:
         return ExitCode(manager.run(settings, version=__version__))
     except CredentialsError as error:
         raise Unreachable(str(error)) from None
+    except ServeError as error:
+        raise CommandError(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from autobackup.__main__ import main
+from tools.controlplane import ApiClient, ControlPlane, install_crds
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -30,6 +31,31 @@ class Ended:
 
 
 Command = Callable[..., Ended]
+
+
+# A control plane of this package's own: on the shared one an operator may be at work, and would answer to the targets
+# with which the command is tried. Each of these stands for the fixture of the same name that the whole run shares.
+
+
+@pytest.fixture(scope="package")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="package")
+def api(control_plane: ControlPlane) -> ApiClient:
+    return control_plane.client("admin")
+
+
+@pytest.fixture(scope="package")
+def crds(api: ApiClient) -> list[str]:
+    return install_crds(api)
+
+
+@pytest.fixture(scope="package")
+def kubeconfig(control_plane: ControlPlane) -> Path:
+    return control_plane.kubeconfig("admin")
 
 
 @pytest.fixture
