@@ -10,8 +10,9 @@ already as they should be: the command shows what should be there, and what diff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from autobackup.subjects import Subjects
 from informers.resource import ObjectKey
@@ -19,6 +20,7 @@ from reconcilers import podtemplate
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.location import enclosing
+from reconcilers.mapping import mark_index
 from reconcilers.marks import PRODUCT
 from reconcilers.plan import Apply, Delete, Plan
 from reconcilers.podtemplate import PodTemplate
@@ -32,9 +34,43 @@ from reconcilers.rows import (
     project_repository,
 )
 
+R = TypeVar("R", RepositoryRow, ConfigurationRow)
+
+
+class _Table(Generic[R]):
+    """Rows by key, and by whatever else they are looked up by."""
+
+    def __init__(self, rows: Iterable[R], **indexes: Callable[[R], Iterable[Hashable]]) -> None:
+        self._rows: dict[ObjectKey, R] = {}
+        self._indexes: dict[str, Callable[[R], Iterable[Hashable]]] = indexes
+        self._found: dict[tuple[str, Hashable], dict[ObjectKey, R]] = {}
+        for row in rows:
+            self.put(row)
+
+    def get(self, key: ObjectKey) -> R | None:
+        return self._rows.get(key)
+
+    def put(self, row: R) -> None:
+        self.remove(row.key)
+        self._rows[row.key] = row
+        for slot in self._slots(row):
+            self._found.setdefault(slot, {})[row.key] = row
+
+    def remove(self, key: ObjectKey) -> None:
+        row = self._rows.pop(key, None)
+        if row is not None:
+            for slot in self._slots(row):
+                self._found[slot].pop(key, None)
+
+    def by(self, index: str, value: Hashable) -> tuple[R, ...]:
+        return tuple(self._found.get((index, value), {}).values())
+
+    def _slots(self, row: R) -> Iterator[tuple[str, Hashable]]:
+        return ((name, value) for name, values in self._indexes.items() for value in set(values(row)))
+
 
 class Snapshot:
-    """Rows by their keys, searched from end to end: there are as many as a person gives files."""
+    """Targets, blueprints and what there is of the objects that a plan writes."""
 
     def __init__(
         self,
@@ -49,8 +85,15 @@ class Snapshot:
         self._targets = targets
         self._templates = templates
         self._blueprints = blueprints
-        self._repositories = {row.key: replace(row, fingerprint="") for row in repositories}
-        self._configurations = {row.key: replace(self._current(row), fingerprint="") for row in configurations}
+        self._repositories = _Table(
+            (replace(row, fingerprint="") for row in repositories),
+            target=mark_index,
+            location=lambda row: (row.location,) if row.location else (),
+            enclosing=lambda row: enclosing(row.location) if row.location else (),
+        )
+        self._configurations = _Table(
+            (replace(self._current(row), fingerprint="") for row in configurations), target=mark_index
+        )
         self._secrets = secrets or {}
         self._claims: dict[str, str] = {}
 
@@ -78,7 +121,7 @@ class Snapshot:
         self._claims.update((claim.token, claim.owner) for claim in plan.claims)
         for step in plan.steps:
             if isinstance(step, Delete):
-                self._configurations.pop(step.key, None)
+                self._configurations.remove(step.key)
             elif isinstance(step, Apply) and step.manager == PRODUCT:
                 uid = step.uid or f"to-be-created.{step.key}"
                 metadata = {**step.body["metadata"], "uid": uid, "resourceVersion": "0"}
@@ -87,9 +130,9 @@ class Snapshot:
                     before = self._repositories.get(step.key)
                     repository = project_repository(body)
                     used = before is not None and before.has_snapshots
-                    self._repositories[step.key] = replace(repository, has_snapshots=used)
+                    self._repositories.put(replace(repository, has_snapshots=used))
                 elif step.resource == CONFIGURATION:
-                    self._configurations[step.key] = project_configuration(body)
+                    self._configurations.put(project_configuration(body))
 
     def target(self, key: Key) -> TargetRow | None:
         return self._targets.get(key)
@@ -106,23 +149,22 @@ class Snapshot:
     def repository(self, key: ObjectKey) -> RepositoryRow | None:
         return self._repositories.get(key)
 
-    def repositories_of(self, target: Key) -> Iterator[RepositoryRow]:
-        return (row for row in self._repositories.values() if row.mark and row.mark.target == target)
+    def repositories_of(self, target: Key) -> Iterable[RepositoryRow]:
+        return self._repositories.by("target", target)
 
-    def repositories_at(self, location: str) -> Iterator[RepositoryRow]:
-        return (row for row in self._repositories.values() if row.location and row.location == location)
+    def repositories_at(self, location: str) -> Iterable[RepositoryRow]:
+        return self._repositories.by("location", location)
 
     def repositories_around(self, location: str) -> Iterator[RepositoryRow]:
-        outer = set(enclosing(location))
-        for row in self._repositories.values():
-            if row.location and (row.location in outer or location in enclosing(row.location)):
-                yield row
+        yield from self._repositories.by("enclosing", location)
+        for outer in enclosing(location):
+            yield from self._repositories.by("location", outer)
 
     def configuration(self, key: ObjectKey) -> ConfigurationRow | None:
         return self._configurations.get(key)
 
-    def configurations_of(self, target: Key) -> Iterator[ConfigurationRow]:
-        return (row for row in self._configurations.values() if row.mark and row.mark.target == target)
+    def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
+        return self._configurations.by("target", target)
 
     def pod_template(self, target: TargetRow) -> PodTemplate | None:
         return self._templates.get(target.key)

@@ -151,9 +151,10 @@ def _take(found: Subjects, manifest: Manifest, namespace: str) -> None:
     elif kind == "Secret" and api_version == "v1":
         found.secrets.add(ObjectKey(_namespace(metadata, namespace), metadata["name"]))
     elif asked.BLUEPRINT in (metadata.get("annotations") or {}):
+        what = f"a {kind[:80]} of {api_version[:80]}" if kind in TARGETS else f"a {kind[:80]}"
         raise UsageError(
-            f"{kind[:80]} {metadata['name']} asks for a "
-            f"backup, but a {kind[:80]} cannot be a target; annotate one of {', '.join(TARGETS)}",
+            f"{kind[:80]} {metadata['name'][:80]} asks for a backup, but {what} cannot be a target; annotate one of "
+            + ", ".join(f"{name} ({target.resource.api_version})" for name, target in TARGETS.items()),
             where=manifest.place("metadata", "annotations", asked.BLUEPRINT),
         )
     else:

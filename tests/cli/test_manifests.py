@@ -129,7 +129,7 @@ def test_every_object_knows_where_it_stands(files: Files) -> None:
         (
             "a.yaml",
             CLAIM.replace("PersistentVolumeClaim", "CronJob").replace("v1", "batch/v1"),
-            "a CronJob cannot be a target",
+            "but a CronJob cannot be a target; annotate one of Deployment (apps/v1)",
         ),
         (
             "a.yaml",
@@ -141,6 +141,7 @@ def test_every_object_knows_where_it_stands(files: Files) -> None:
             CLAIM.replace("PersistentVolumeClaim", "Deployment").replace("v1", "extensions/v1beta1"),
             "write apiVersion: apps/v1",
         ),
+        ("a.yaml", CLAIM.replace("v1", "v2"), "but a PersistentVolumeClaim of v2 cannot be a target"),
         ("a.json", '{"a": 1,}', "a.json:1:"),
         ("a.json", '{"kind": "a", "kind": "b"}', "a.json: error: key 'kind' is given twice"),
         ("a.json", '{"a":' * 5000, "a.json: error: nested deeper"),
