@@ -47,8 +47,11 @@ class Proposal:
         yield f"cluster     {self.credentials.server_url} ({self.version}), {self.credentials.source}"
         yield f"creates     Namespace {name} with everything in it, BackupBlueprint {self.names.blueprint},"
         yield f"            ClusterRoles {name}-* and bindings for a ServiceAccount in that namespace"
-        yield f"installs    {', '.join(self.missing_crds) or 'no CRD'}"
-        yield f"uses        {', '.join(self.present_crds) or 'no CRD'} (there already, left as found)"
+        if self.missing_crds:
+            yield f"installs    {_listed(self.missing_crds)}"
+        if self.present_crds:
+            yield f"uses        {_listed(self.present_crds)}:"
+            yield "            they are there already and stay as they are; others who watch them see the demo's objects"
         yield "runs        the operator on this machine, for that namespace only; no pod, no volume"
         yield "afterwards  removes all of it"
 
@@ -96,7 +99,7 @@ def stage(proposal: Proposal, narrator: Narrator) -> Iterator[Stage]:
         if proposal.missing_crds:
             undo.callback(removal.crds, proposal.missing_crds)
             install_crds(admin, only=proposal.missing_crds)
-            narrator.seen(f"installed {', '.join(proposal.missing_crds)}")
+            narrator.seen(f"{_listed(proposal.missing_crds)} are installed")
         undo.callback(removal.delete, BLUEPRINT, names.blueprint)
         undo.callback(removal.namespace, names.namespace)
         admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}})
@@ -190,6 +193,10 @@ class NotRemoved(Exception):
 
     def __init__(self, left: list[str]) -> None:
         super().__init__("could not remove everything that the demo made:" + "".join(f"\n  - {each}" for each in left))
+
+
+def _listed(crds: tuple[str, ...]) -> str:
+    return "CRDs " + ", ".join(name.partition(".")[0] for name in crds)
 
 
 def _has_status(crd: Object) -> bool:
