@@ -41,6 +41,7 @@ _HEAD = re.compile(
     rb'"name":"([^"\\]+)"(?:,"generateName":"[^"\\]*")?(?:,"namespace":"([^"\\]*)")?(?:,"selfLink":"[^"\\]*")?'
     rb',"uid":"([^"\\]+)","resourceVersion":"([^"\\]+)"'
 )
+_HIDING = re.compile(rb"\\/|\\u00(?!3c|3e|26)")
 # Keys in alphabetical order, as custom resources are written: no anchor, so it must match exactly once.
 _SORTED = re.compile(
     rb'"name":"([^"\\]+)"(?:,"namespace":"([^"\\]*)")?(?:,"ownerReferences":\[[^\]]*\])?'
@@ -162,8 +163,7 @@ def count_types(events: Iterable[str]) -> dict[str, int]:
 
 def _skim(line: bytes, end: int) -> RawEvent | None:
     match = _HEAD.match(line, 0, end)
-    # An encoder may write any character as \uXXXX and a slash as \/: then the marker could be there unseen.
-    if match is None or line.find(b"\\u00", 0, end) >= 0 or line.find(b"\\/", 0, end) >= 0:
+    if match is None or _may_hide(line, end):
         return None
     kind, name, namespace, uid, revision = match.groups()
     try:
@@ -172,6 +172,14 @@ def _skim(line: bytes, end: int) -> RawEvent | None:
         )
     except UnicodeDecodeError:
         return None
+
+
+def _may_hide(line: bytes, end: int) -> bool:
+    # An encoder may write any character as \uXXXX and a slash as \/: then the marker could be there unseen. The two
+    # searches for fixed bytes cost a tenth of the pattern, which tells apart the three characters that Go escapes.
+    if line.find(b"\\u00", 0, end) < 0 and line.find(b"\\/", 0, end) < 0:
+        return False
+    return _HIDING.search(line, 0, end) is not None
 
 
 def _load(text: bytes) -> Any:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from informers.resource import ObjectKey, Resource
 from informers.transport import Response
 from tests.support import wirejson
 from tests.support.fakestream import ALL_BYTES, FakeStream, Served
+
+_PARTIAL_LIST = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class FakeApi:
         self._hidden: dict[str, Served] = {}
         self._log: list[_Change] = []
         self._rules: list[_Rule] = []
+        self._continued: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         self._uids = itertools.count(1)
         for resource in resources:
             self.serve(resource)
@@ -269,10 +271,11 @@ class FakeApi:
                 message = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
                 raise _refusal(stream.attempt, Answer(422, "Invalid", message))
             if wanted > self.revision:
-                raise _refusal(
-                    stream.attempt,
-                    Answer(504, "Timeout", "Too large resource version", causes=("ResourceVersionTooLarge",)),
-                )
+                causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+                too_large = wirejson.status(504, "Timeout", "Too large resource version", causes=causes)
+                stream.push(wirejson.event("ERROR", too_large))
+                stream.spoil(ALL_BYTES, "end")
+                return
             for key in sorted(self._objects(stream.resource)):
                 stream.change("ADDED", self._objects(stream.resource)[key])
             stream.bookmark(initial_events_end=True)
@@ -292,35 +295,26 @@ class FakeApi:
         self, attempt: str, served: Served, namespace: str, query: Mapping[str, str], accept: str
     ) -> dict[str, Any]:
         limit = int(query.get("limit") or 0)
-        revision, start = self.revision, 0
         if query.get("continue"):
-            token = json.loads(query["continue"])
-            revision, start = token["rv"], token["start"]
+            # Later pages are of the time of the first one, as long as history reaches back to it.
+            revision, documents = self._continued[query["continue"]]
             if revision < self.compacted:
                 raise _refusal(attempt, Answer(410, "Expired", "The provided continue parameter is too old"))
-        keys = [key for key in sorted(served.objects) if not namespace or key.namespace == namespace]
-        chosen = keys[start : start + limit] if limit else keys[start:]
-        items = [served.render(served.objects[key], accept) for key in chosen]
+        else:
+            keys = [key for key in sorted(served.objects) if not namespace or key.namespace == namespace]
+            revision, documents = self.revision, [served.objects[key] for key in keys]
         metadata: dict[str, Any] = {"resourceVersion": str(revision)}
-        if limit and start + limit < len(keys):
-            metadata["continue"] = json.dumps({"rv": revision, "start": start + limit})
-            metadata["remainingItemCount"] = len(keys) - start - limit
+        chosen, left = (documents[:limit], documents[limit:]) if limit else (documents, [])
+        if left:
+            metadata |= {"continue": f"token-{len(self._continued)}", "remainingItemCount": len(left)}
+            self._continued[metadata["continue"]] = (revision, left)
+        items = [served.render(document, accept) for document in chosen]
         if "PartialObjectMetadataList" in accept:
-            return {
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": metadata,
-                "items": items,
-            }
+            return {**_PARTIAL_LIST, "metadata": metadata, "items": items or None}
         if not served.custom:
             items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
-        resource = served.resource
-        return {
-            "kind": f"{resource.kind}List",
-            "apiVersion": resource.api_version,
-            "metadata": metadata,
-            "items": items,
-        }
+        kind, version = f"{served.resource.kind}List", served.resource.api_version
+        return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": items}
 
     def _admit(self, verb: str, path: str, query: Mapping[str, str], accept: str) -> Answer | Spoil | None:
         self.requests.append(Request(verb, path, dict(query), accept, asyncio.get_running_loop().time()))
