@@ -51,7 +51,7 @@ class Proposal:
             yield f"installs    {_listed(self.missing_crds)}"
         if self.present_crds:
             yield f"uses        {_listed(self.present_crds)}:"
-            yield "            they are there already and stay as they are; others who watch them see the demo's objects"
+            yield "            there already, they stay as they are; others who watch them see the demo's objects"
         yield "runs        the operator on this machine, for that namespace only; no pod, no volume"
         yield "afterwards  removes all of it"
 

@@ -29,7 +29,7 @@ def stage(narrator: Narrator) -> Iterator[Stage]:
         admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}})
         rights.grant(admin.create, identity)
         rights.grant_secret(admin.create, identity, namespace=names.namespace, secret=STORAGE_SECRET)
-        narrator.seen("the operator's identity has the rights of manifests/rbac, and no others")
+        narrator.seen("the operator's identity has the rights of manifests/rbac, may look for one Secret, and no more")
         yield Stage(
             names=names,
             connect=plane.client,
