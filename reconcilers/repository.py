@@ -192,7 +192,7 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
 
 
 def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> list[Apply]:
-    """What to write: the Repository itself unless it is as it should be, and the marks of succession."""
+    """What to write: the Repository itself unless it is as it should be, and that it serves again if it had retired."""
     found: list[Apply] = []
     wanted, fingerprint = body(choice, target=target, blueprint=blueprint, resolved=resolved)
     live = choice.live
@@ -211,11 +211,15 @@ def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, reso
                 event=event,
             )
         )
-    successor = f"{choice.key.namespace}/{choice.key.name}"
-    found.extend(_succession(row, successor, blueprint) for row in choice.predecessors if row.succeeded_by != successor)
     if live is not None and live.succeeded_by:
         found.append(_succession(live, "", blueprint))
     return found
+
+
+def successions(choice: Choice, *, blueprint: str) -> list[Apply]:
+    """The marks on the Repositories that this one took over from."""
+    successor = f"{choice.key.namespace}/{choice.key.name}"
+    return [_succession(row, successor, blueprint) for row in choice.predecessors if row.succeeded_by != successor]
 
 
 def is_applied(view: TargetView, live: RepositoryRow | ConfigurationRow, fingerprint: str) -> bool:

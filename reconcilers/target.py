@@ -33,6 +33,8 @@ class _Part:
 
     outcome: Outcome
     steps: tuple[Step, ...] = ()
+    successions: tuple[Step, ...] = ()
+    deletions: tuple[Delete, ...] = ()
     claims: tuple[Claim, ...] = ()
 
 
@@ -76,12 +78,15 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         )
         claimed.update((claim.token, claim.owner) for claim in part.claims)
         parts.append(part)
-    deletions: tuple[Delete, ...] = ()
+    deletions = tuple(step for part in parts for step in part.deletions)
     if not _replacement_pending(parts, live):
         taken_over = {step.key for part in parts for step in part.steps if step.resource == CONFIGURATION}
-        deletions = _deletions(live, key=key, wanted=blueprints, spared=taken_over)
+        deletions += _deletions(live, key=key, wanted=blueprints, spared=taken_over)
+    # What one blueprint leaves behind another may go on with: only when all have chosen is it clear what has retired.
+    serving = {part.outcome.repository for part in parts}
+    successions = tuple(step for part in parts for step in part.successions if step.key not in serving)
     return Plan(
-        steps=tuple(step for part in parts for step in part.steps) + deletions,
+        steps=tuple(step for part in parts for step in part.steps) + successions + deletions,
         outcomes=tuple(part.outcome for part in parts),
         claims=tuple(claim for part in parts for claim in part.claims),
         subject=row.ref,
@@ -179,7 +184,6 @@ def _plan_one(
     moved = [
         other for other in live if other.mark and other.mark.blueprint == blueprint and other.key != configuration.key
     ]
-    steps.extend(_deletion(other, row.key, moved=True) for other in moved if not other.deleting)
     secret = ObjectKey(resolved.repository_namespace, resolved.storage_secret) if resolved.storage_secret else None
     return _Part(
         outcome=Outcome(
@@ -194,6 +198,8 @@ def _plan_one(
             warnings=notes + tuple(_warnings(view, resolved, repo.key, secret)),
         ),
         steps=tuple(steps),
+        successions=tuple(repository.successions(repo, blueprint=blueprint)),
+        deletions=tuple(_deletion(other, row.key, moved=True) for other in moved if not other.deleting),
         claims=repo.claims + configuration.claims,
     )
 

@@ -131,3 +131,21 @@ def test_several_blueprints_survive_a_crash_after_every_write(crash: int) -> Non
     cut.restart()
     cut.converge(SHOP)
     assert specs(cut) == specs(whole)
+
+
+def test_what_one_blueprint_leaves_another_goes_on_with() -> None:
+    """The old Repository is not written off by the first blueprint while the second takes it over."""
+    world = several("nightly")
+    world.back_up(repo())
+    world.create(blueprint("again", schedule="@daily"))
+    world.annotate(SHOP, **{"backup-blueprint": "hourly,again"})
+    plan = world.reconcile(SHOP)
+    assert [step.event for step in plan.steps] == [
+        Reason.REPOSITORY_SUCCEEDED,
+        Reason.CONFIGURATION_CREATED,
+        Reason.REPOSITORY_UPDATED,
+        Reason.CONFIGURATION_CREATED,
+        Reason.CONFIGURATION_DELETED,
+    ]
+    assert serving(world, "deploy-shop-again") == world.objects[repo()]
+    settled(world)

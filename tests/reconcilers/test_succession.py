@@ -49,8 +49,8 @@ def test_a_repository_with_snapshots_gets_a_successor() -> None:
     plan = world.reconcile(SHOP)
     assert [step.event for step in plan.steps] == [
         Reason.REPOSITORY_SUCCEEDED,
-        None,
         Reason.CONFIGURATION_UPDATED,
+        None,
     ]
     assert world.objects[repo()]["spec"] == spec, "a Repository that holds snapshots is never repointed"
     assert prefix(serving(world)) == "other/demo/deployment/shop"
