@@ -4,6 +4,8 @@ Order: $KUBEBUILDER_ASSETS if it holds kube-apiserver and etcd, as users of envt
 else a build from the pinned modules in go.mod beside this file. The cache lies outside the checkout, keyed
 by everything that decides what comes out: go.mod, go.sum, flags and platform. It is filled by a rename
 under a lock, so it is complete or absent, and two builders do not build twice.
+
+What a node needs besides (`node_binaries`) is a set of its own: who only wants an API server does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,11 +32,16 @@ PACKAGES = {
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
+NODE_PACKAGES = {
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+}
 NEEDED = ("kube-apiserver", "etcd")
 
 
 class BuildFailed(Exception):
-    """The control plane could not be built."""
+    """The programs could not be built."""
 
 
 def kubernetes_version() -> str:
@@ -55,17 +62,17 @@ def cache_root() -> Path:
     return Path(base) / "autobackup"
 
 
-def cache_folder() -> Path:
+def cache_folder(name: str = "controlplane", packages: Mapping[str, str] = PACKAGES) -> Path:
     """Where the build of exactly these sources and flags is kept."""
     digest = hashlib.sha256()
-    for text in (linker_flags(), *PACKAGES.values(), platform.system(), platform.machine()):
+    for text in (linker_flags(), *packages.values(), platform.system(), platform.machine()):
         digest.update(text.encode() + b"\0")
-    for name in ("go.mod", "go.sum"):
-        digest.update((MODULE / name).read_bytes() + b"\0")
-    return cache_root() / f"controlplane-{digest.hexdigest()[:16]}"
+    for pinned in ("go.mod", "go.sum"):
+        digest.update((MODULE / pinned).read_bytes() + b"\0")
+    return cache_root() / f"{name}-{digest.hexdigest()[:16]}"
 
 
-def _holds(folder: Path, names: tuple[str, ...]) -> bool:
+def _holds(folder: Path, names: Iterable[str]) -> bool:
     return all(os.access(folder / name, os.X_OK) for name in names)
 
 
@@ -79,11 +86,19 @@ def binaries() -> Path:
             f"$KUBEBUILDER_ASSETS is {assets}, which does not hold {' and '.join(NEEDED)}. "
             "Correct it, or unset it to have them built from source."
         )
-    folder = cache_folder()
-    if not _holds(folder, tuple(PACKAGES)):
+    return _built(cache_folder(), PACKAGES)
+
+
+def node_binaries() -> Path:
+    """The folder with all of `NODE_PACKAGES`; $KUBEBUILDER_ASSETS never holds them, so it is not looked at."""
+    return _built(cache_folder("node", NODE_PACKAGES), NODE_PACKAGES)
+
+
+def _built(folder: Path, packages: Mapping[str, str]) -> Path:
+    if not _holds(folder, packages):
         with _locked(cache_root() / "lock"):
-            if not _holds(folder, tuple(PACKAGES)):
-                _build(folder)
+            if not _holds(folder, packages):
+                _build(folder, packages)
     return folder
 
 
@@ -94,18 +109,19 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            Progress().say("another process is building the control plane; waiting for it")
+            Progress().say("another process is building; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _build(folder: Path) -> None:
+def _build(folder: Path, packages: Mapping[str, str]) -> None:
     progress = Progress()
     try:
         go = find_go(cache_root(), progress.say)
     except NoToolchain as error:
         raise BuildFailed(str(error)) from error
-    progress.say(f"building Kubernetes {kubernetes_version()} control plane with {go} (once; cached in {folder})")
+    wanted = ", ".join(packages)
+    progress.say(f"building {wanted} of Kubernetes {kubernetes_version()} with {go} (once; cached in {folder})")
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -136,8 +152,8 @@ def _build(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as temporary:
         out = Path(temporary)
         progress.stage("reading modules")
-        packages = run("list", "-mod=readonly", "-deps", *PACKAGES.values())
-        progress.stage("compiling", total=len(packages))
+        dependencies = run("list", "-mod=readonly", "-deps", *packages.values())
+        progress.stage("compiling", total=len(dependencies))
         run(
             "build",
             "-v",
@@ -146,11 +162,12 @@ def _build(folder: Path) -> None:
             f"-ldflags={linker_flags()}",
             "-o",
             f"{out}/",
-            *PACKAGES.values(),
+            *packages.values(),
         )
-        (out / "server").rename(out / "etcd")
+        if (out / "server").exists():
+            (out / "server").rename(out / "etcd")
         out.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         out.rename(folder)
         out.mkdir()  # for TemporaryDirectory to remove
-    progress.done(f"built {', '.join(PACKAGES)}")
+    progress.done(f"built {wanted}")
