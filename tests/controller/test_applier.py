@@ -175,7 +175,10 @@ async def test_what_moved_needs_no_look() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [failure(404, "NotFound"), failure(409, "Conflict", "Precondition failed: UID in precondition: u1, UID in object meta: u2")],
+    [
+        failure(404, "NotFound"),
+        failure(409, "Conflict", "Precondition failed: UID in precondition: u1, UID in object meta: u2"),
+    ],
 )
 async def test_an_object_that_is_gone_already_is_no_error(answer: tuple[int, dict[str, Any]]) -> None:
     write, _ = applier(lambda asked: answer)
