@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from informers.clock import Clock, RealClock
+from informers.consistency import Inconsistent
+from informers.consistency import check as check_consistency
 from informers.delta import Added, Deleted, Delta, Updated
 from informers.errors import (
     ApiError,
@@ -60,6 +62,7 @@ __all__ = [
     "Expired",
     "Forbidden",
     "IdleTimeout",
+    "Inconsistent",
     "InformerFactory",
     "InformerObserver",
     "InformerStatus",
@@ -85,6 +88,7 @@ __all__ = [
     "Unauthorized",
     "Unfinished",
     "Updated",
+    "check_consistency",
     "error_from_response",
     "load_credentials",
     "parse_revision",

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 from informers.clock import Clock, RealClock
 from informers.errors import NotSynced
 from informers.gates import Gates
+from informers.index import IndexFunction
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.resource import Resource
 from informers.shared import SharedInformer
-from informers.store import IndexFunction
 from informers.transport import Transport
 
 R = TypeVar("R", bound=Row)

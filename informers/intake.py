@@ -17,7 +17,7 @@ Source of the idea: client-go `reflector.go: handleAnyWatch`, which logs such an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from informers.clock import Clock
@@ -35,10 +35,16 @@ R = TypeVar("R", bound=Row)
 class Sink(Protocol[R]):
     """Where a reflector puts what it learns; implemented by the shared informer, synchronous throughout."""
 
-    def replace(
-        self, scope: str, replacement: Replacement[R], *, revision: int, authoritative: bool, initial: bool
-    ) -> bool:
-        """Make this the whole slice; False if it is older than what is there and not authoritative."""
+    def begin(self, scope: str) -> Replacement[R]:
+        """An empty replacement of the slice."""
+        ...
+
+    def replace(self, scope: str, replacement: Replacement[R], *, revision: int, initial: bool) -> Iterator[None]:
+        """Make this the whole slice, at once. The iterator then tells the handlers: one share of it each step."""
+        ...
+
+    def reaches(self, scope: str) -> int:
+        """The version up to which the slice is known."""
         ...
 
     def upsert(self, row: R) -> None: ...
@@ -122,25 +128,26 @@ class Intake(Generic[R]):
         else:
             self._gather_object(event, item, replacement)
 
-    def adopt(self, replacement: Replacement[R], revision: str, *, authoritative: bool, initial: bool) -> None:
-        """Hand over a collection that was received to its end."""
-        accepted = self._sink.replace(
-            self._namespace,
-            replacement,
-            revision=parse_revision(revision),
-            authoritative=authoritative,
-            initial=initial,
-        )
-        if not accepted:
+    def adopt(
+        self, replacement: Replacement[R], revision: str, *, authoritative: bool, initial: bool
+    ) -> Iterator[None]:
+        """Hand over a collection that was received to its end; the iterator tells the handlers, share by share.
+
+        A collection that is older than what is stored is refused (S7), unless it was read as authoritative.
+        """
+        number = parse_revision(revision)
+        if not authoritative and is_older(number, self._sink.reaches(self._namespace)):
             raise Rewound(
                 self.attempt, reason="Rewound", message=f"the collection at {revision} is older than what is stored"
             )
+        telling = self._sink.replace(self._namespace, replacement, revision=number, initial=initial)
         self.revision = revision
         self.repair_wanted = False
         self.last_bookmark_at = self._clock.monotonic()
         self.undecodable = set(replacement.skipped)
         self.unidentified = replacement.unidentified
         self._report_undecodable()
+        return telling
 
     def forget(self) -> None:
         """The kind is not served: nothing of it is undecodable either."""

@@ -12,9 +12,9 @@ Source of the idea: client-go `reflector.go: watchList` (its temporary store).
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Generic, TypeVar
 
+from informers.draft import Draft
 from informers.projection import Row
 from informers.resource import ObjectKey
 
@@ -22,12 +22,12 @@ R = TypeVar("R", bound=Row)
 
 
 class Replacement(Generic[R]):
-    """The rows so far, in the order of their arrival."""
+    """The rows so far, and what could not become one."""
 
-    __slots__ = ("_rows", "items", "skipped", "unidentified")
+    __slots__ = ("draft", "items", "skipped", "unidentified")
 
-    def __init__(self) -> None:
-        self._rows: dict[tuple[str, str], R] = {}
+    def __init__(self, draft: Draft[R]) -> None:
+        self.draft = draft
         self.items = 0
         self.skipped: set[ObjectKey] = set()
         self.unidentified = 0
@@ -35,13 +35,12 @@ class Replacement(Generic[R]):
     def put(self, row: R) -> None:
         """An object of interest."""
         self.items += 1
-        self._rows[(row.namespace, row.name)] = row
+        self.draft.put(row)
 
     def drop(self, namespace: str, name: str) -> None:
         """An object that was deleted, or is of no interest."""
         self.items += 1
-        if self._rows:
-            self._rows.pop((namespace, name), None)
+        self.draft.drop(namespace, name)
 
     def skip(self, key: ObjectKey | None) -> None:
         """An object that could not be decoded."""
@@ -50,10 +49,3 @@ class Replacement(Generic[R]):
             self.unidentified += 1
         else:
             self.skipped.add(key)
-
-    @property
-    def rows(self) -> Collection[R]:
-        return self._rows.values()
-
-    def __len__(self) -> int:
-        return len(self._rows)

@@ -8,11 +8,14 @@ store stale, not unsynced (H7).
 
 Invariants:
 - The store and its indexes are complete before anybody is told (S5), and between the two there is no `await`
-  (T1).
+  (T1). Only the telling of a whole collection lets others run after each thousand changes; nothing else happens
+  to that slice of the store meanwhile.
 - There are no buffers between the store and the handlers: nothing can grow (H2).
 - A handler that raises loses nothing but this one call: it is reported, `on_failure` gets the key so that it
   can be looked at again, and everybody else goes on (H3).
 - After `remove` returned, the handler is not called again (H5).
+- A handler that asks for it is given all rows again from time to time, as updates from themselves to themselves
+  (H10): from the store, without a request, and no other handler notices.
 
 Source of the idea: client-go `tools/cache/shared_informer.go`.
 """
@@ -20,25 +23,29 @@ Source of the idea: client-go `tools/cache/shared_informer.go`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from informers.clock import Clock
 from informers.delta import Added, Delta, Updated
 from informers.gates import Gates
+from informers.index import IndexFunction
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.reflector import Reflector, State
 from informers.replacement import Replacement
 from informers.resource import ObjectKey, Resource
-from informers.revision import is_older
-from informers.store import ALL_NAMESPACES, IndexFunction, Store
+from informers.store import ALL_NAMESPACES, Store
 from informers.transport import Transport
 
 R = TypeVar("R", bound=Row)
 Handler = Callable[[Delta[R]], None]
 FailureHandler = Callable[[ObjectKey, Exception], None]
+
+SHARE = 1000
+MIN_RESYNC = 1.0
+RESYNC_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class InformerStatus:
 class Registration(Generic[R]):
     """One handler's place at an informer."""
 
-    __slots__ = ("_active", "_informer", "fn", "name", "on_failure")
+    __slots__ = ("_active", "_informer", "fn", "name", "on_failure", "resync")
 
     def __init__(
         self,
@@ -72,7 +79,9 @@ class Registration(Generic[R]):
         *,
         name: str,
         on_failure: FailureHandler | None,
+        resync: float,
     ) -> None:
+        self.resync = max(resync, MIN_RESYNC) if resync > 0 else 0.0
         self.fn = fn
         self.name = name
         self.on_failure = on_failure
@@ -119,7 +128,10 @@ class SharedInformer(Generic[R]):
         self.resource = resource
         self.name = name or str(resource)
         self.optional = optional
+        self.projection = projection
+        self._clock = clock
         self._observer = observer
+        self._resyncing = asyncio.Event()
         self._synced = asyncio.Event()
         self._handlers: tuple[Registration[R], ...] = ()
         self._absent: set[str] = set()
@@ -144,11 +156,19 @@ class SharedInformer(Generic[R]):
 
     # ---- for users
 
-    def add_handler(self, fn: Handler[R], *, name: str, on_failure: FailureHandler | None = None) -> Registration[R]:
-        """Be told every change, beginning with what is there; see the module's contract."""
-        registration = Registration(self, fn, name=name, on_failure=on_failure)
+    def add_handler(
+        self, fn: Handler[R], *, name: str, on_failure: FailureHandler | None = None, resync: float = 0.0
+    ) -> Registration[R]:
+        """Be told every change, beginning with what is there; see the module's contract.
+
+        `on_failure` gets the key of a delta on which `fn` raised. `resync`: every so many seconds (give or take a
+        tenth, at least one) also each row as it is; 0 for never, which is right unless something outside decays.
+        """
+        registration = Registration(self, fn, name=name, on_failure=on_failure, resync=resync)
         rows = self.store.rows()
         self._handlers = (*self._handlers, registration)
+        if registration.resync:
+            self._resyncing.set()
         for row in rows:
             self._call(registration, Added(row, initial=True))
         return registration
@@ -205,30 +225,33 @@ class SharedInformer(Generic[R]):
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors:
                 group.create_task(reflector.run(), name=f"reflect {self.name} {reflector.namespace}".rstrip())
+            group.create_task(self._resync(), name=f"resync {self.name}")
 
     # ---- for the reflectors (their `Sink`)
 
-    def replace(
-        self, scope: str, replacement: Replacement[R], *, revision: int, authoritative: bool, initial: bool
-    ) -> bool:
-        """S3, S4, S7: swap the slice, then tell."""
-        if not authoritative and is_older(revision, self.store.last_sync_rv(scope)):
-            return False
+    def begin(self, scope: str) -> Replacement[R]:
+        return Replacement(self.store.draft(scope))
+
+    def reaches(self, scope: str) -> int:
+        return self.store.last_sync_rv(scope)
+
+    def replace(self, scope: str, replacement: Replacement[R], *, revision: int, initial: bool) -> Iterator[None]:
+        """S3, S4: swap the slice now, then tell, a thousand changes at a time.
+
+        Nothing else happens to the slice until all is told: it is its reflector that takes these steps.
+        """
         if scope in self._absent:
             self._absent.discard(scope)
             self._observer.availability(self.resource, available=self.available)
         deltas = self.store.replace(
             scope,
-            replacement.rows,
+            replacement.draft,
             revision=revision,
             initial=initial,
             keep=replacement.skipped,
             keep_missing=replacement.unidentified > 0,
         )
-        self._deliver(deltas)
-        self._mark_synced(scope)
-        self.flush()
-        return True
+        return self._tell(scope, deltas)
 
     def upsert(self, row: R) -> None:
         self._deliver(self.store.upsert(row))
@@ -244,7 +267,7 @@ class SharedInformer(Generic[R]):
         if scope not in self._absent:
             self._absent.add(scope)
             self._observer.availability(self.resource, available=False)
-        self._deliver(self.store.replace(scope, (), revision=0))
+        self._deliver(self.store.replace(scope, self.store.draft(scope), revision=0))
         self._mark_synced(scope)
         self.flush()
 
@@ -261,14 +284,44 @@ class SharedInformer(Generic[R]):
 
     # ---- inside
 
+    async def _resync(self) -> None:
+        """H10, for all handlers that asked for it."""
+        due: dict[Registration[R], float] = {}
+        while True:
+            self._resyncing.clear()
+            now = self._clock.monotonic()
+            due = {known: due.get(known, self._next(known, now)) for known in self._handlers if known.resync}
+            for registration in [known for known, at in due.items() if at <= now]:
+                due[registration] = self._next(registration, now)
+                for row in self.store.rows():
+                    self._call(registration, Updated(row, row))
+            try:
+                # Until the next one is due, or a handler joins that may be due earlier.
+                async with asyncio.timeout(min(due.values()) - now if due else None):
+                    await self._resyncing.wait()
+            except TimeoutError:
+                continue
+
+    def _next(self, registration: Registration[R], now: float) -> float:
+        return now + registration.resync * self._clock.uniform(1 - RESYNC_JITTER, 1 + RESYNC_JITTER)
+
     def _mark_synced(self, scope: str) -> None:
         pending = (reflector for reflector in self._reflectors if not reflector.synced)
         if all(reflector.namespace == scope for reflector in pending):
             self._synced.set()
 
-    def _deliver(self, deltas: Iterable[Delta[R]]) -> None:
+    def _tell(self, scope: str, deltas: Sequence[Delta[R]]) -> Iterator[None]:
         # A handler that joins while these are delivered was given the store as it is after all of them.
         handlers = self._handlers
+        for start in range(0, len(deltas), SHARE):
+            if start:
+                yield
+            self._deliver(deltas[start : start + SHARE], handlers)
+        self._mark_synced(scope)
+        self.flush()
+
+    def _deliver(self, deltas: Iterable[Delta[R]], handlers: tuple[Registration[R], ...] | None = None) -> None:
+        handlers = self._handlers if handlers is None else handlers
         for delta in deltas:
             for registration in handlers:
                 self._call(registration, delta)
@@ -282,5 +335,12 @@ class SharedInformer(Generic[R]):
             row = delta.new if isinstance(delta, Updated) else delta.row
             key = ObjectKey(row.namespace, row.name)
             self._observer.handler_failed(self.resource, registration.name, key, error)
-            if registration.on_failure is not None:
-                registration.on_failure(key, error)
+            self._report(registration, key, error)
+
+    def _report(self, registration: Registration[R], key: ObjectKey, error: Exception) -> None:
+        if registration.on_failure is None:
+            return
+        try:
+            registration.on_failure(key, error)
+        except Exception as second:  # as above
+            self._observer.handler_failed(self.resource, f"{registration.name}.on_failure", key, second)

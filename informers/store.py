@@ -21,18 +21,17 @@ Source of the idea: client-go `tools/cache/thread_safe_store.go`, `the_real_fifo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from informers.delta import Added, Deleted, Delta, Updated
-from informers.index import Index
+from informers.draft import Draft
+from informers.index import Indexes, IndexFailure, IndexFunction
 from informers.projection import Row
 from informers.resource import ObjectKey
 from informers.revision import is_older
 
 R = TypeVar("R", bound=Row)
-IndexFunction = Callable[[R], Iterable[Hashable]]
-IndexFailure = Callable[[str, ObjectKey, Exception], None]
 
 ALL_NAMESPACES = ""
 
@@ -44,7 +43,7 @@ def _ignore(index: str, key: ObjectKey, error: Exception) -> None:
 class Store(Generic[R]):
     """The rows that project to something, of all namespaces that are watched."""
 
-    __slots__ = ("_functions", "_indexes", "_marks", "_on_index_failure", "_size", "_spaces", "equal", "stale")
+    __slots__ = ("_indexes", "_marks", "_size", "_spaces", "equal", "stale")
 
     def __init__(
         self,
@@ -52,12 +51,10 @@ class Store(Generic[R]):
         *,
         on_index_failure: IndexFailure = _ignore,
     ) -> None:
-        self._functions = dict(indexes or {})
         self._spaces: dict[str, dict[str, R]] = {}
-        self._indexes = {name: Index() for name in self._functions}
+        self._indexes: Indexes[R] = Indexes(dict(indexes or {}), on_index_failure)
         self._marks: dict[str, int] = {}
         self._size = 0
-        self._on_index_failure = on_index_failure
         self.equal = 0
         self.stale = 0
 
@@ -101,50 +98,40 @@ class Store(Generic[R]):
 
     # ---- writing
 
+    def draft(self, scope: str, rows: Iterable[R] = ()) -> Draft[R]:
+        """Begin the next content of a namespace (or of the store); for `replace`."""
+        return Draft(self._indexes.emptied() if scope == ALL_NAMESPACES else None, rows)
+
     def replace(
         self,
         scope: str,
-        rows: Iterable[R],
+        draft: Draft[R],
         *,
         revision: int,
         initial: bool = False,
         keep: Collection[ObjectKey] = (),
         keep_missing: bool = False,
     ) -> list[Delta[R]]:
-        """Make these rows the whole content of a namespace (or of the store), and say what that changed.
+        """Make the draft the whole content of a namespace (or of the store), and say what that changed.
 
-        Rows under `keep` stay although they are not among the new ones, and with `keep_missing` all such rows
-        do: what could not be decoded is not thereby deleted (R20).
+        Rows under `keep` stay although they are not in the draft, and with `keep_missing` all such rows do: what could
+        not be decoded is not thereby deleted (R20). The draft is used up.
         """
-        fresh: dict[str, dict[str, R]] = {}
-        for row in rows:
-            fresh.setdefault(row.namespace, {})[row.name] = row
         known = self._slice(scope)
         gone: list[Delta[R]] = []
-        rest: list[Delta[R]] = []
         for namespace, space in known.items():
-            arriving = fresh.get(namespace, {})
+            arriving = draft.spaces.get(namespace, {})
             for name, old in space.items():
                 new = arriving.get(name)
-                if new is None and (keep_missing or ObjectKey(namespace, name) in keep):
-                    fresh.setdefault(namespace, {})[name] = old
-                elif new is None or new.uid != old.uid:
+                if new is None:
+                    if keep_missing or ObjectKey(namespace, name) in keep:
+                        draft.put(old)
+                    else:
+                        gone.append(Deleted(old, final_state_unknown=True))
+                elif new.uid != old.uid:
                     gone.append(Deleted(old, final_state_unknown=True))
-        for namespace, space in fresh.items():
-            present = known.get(namespace, {})
-            for name, new in space.items():
-                previous = present.get(name)
-                if previous is None or previous.uid != new.uid:
-                    rest.append(Added(new, initial=initial))
-                elif previous is not new and previous != new:
-                    rest.append(Updated(previous, new))
-                elif previous is not new:
-                    self.equal += 1
-        self._swap(scope, fresh)
-        for delta in gone:
-            self._unindex_delta(delta)
-        for delta in rest:
-            self._index_delta(delta)
+        rest = list(self._arrivals(known, draft, initial=initial))
+        self._swap(scope, draft, gone, rest)
         self._marks[scope] = revision
         return gone + rest
 
@@ -157,21 +144,21 @@ class Store(Generic[R]):
         if old is None:
             space[row.name] = row
             self._size += 1
-            self._reindex(None, row)
+            self._indexes.update(None, row)
             return (Added(row, initial=False),)
         if is_older(row.resource_version, old.resource_version):
             self.stale += 1
             return ()
         space[row.name] = row
         if old.uid != row.uid:
-            self._reindex(old, None)
-            self._reindex(None, row)
+            self._indexes.update(old, None)
+            self._indexes.update(None, row)
             return (Deleted(old, final_state_unknown=True), Added(row, initial=False))
         if old == row:
             # The newer resourceVersion is kept; by D4 there is nothing to tell.
             self.equal += 1
             return ()
-        self._reindex(old, row)
+        self._indexes.update(old, row)
         return (Updated(old, row),)
 
     def remove(self, key: ObjectKey, *, uid: str, revision: int) -> tuple[Delta[R], ...]:
@@ -187,7 +174,7 @@ class Store(Generic[R]):
         self._size -= 1
         if not space:
             del self._spaces[key[0]]
-        self._reindex(old, None)
+        self._indexes.update(old, None)
         return (Deleted(old, final_state_unknown=bool(uid) and uid != old.uid),)
 
     def advance(self, scope: str, revision: int) -> None:
@@ -202,41 +189,33 @@ class Store(Generic[R]):
             return self._spaces
         return {scope: self._spaces[scope]} if scope in self._spaces else {}
 
-    def _swap(self, scope: str, fresh: dict[str, dict[str, R]]) -> None:
+    def _arrivals(self, known: dict[str, dict[str, R]], draft: Draft[R], *, initial: bool) -> Iterator[Delta[R]]:
+        for namespace, space in draft.spaces.items():
+            present = known.get(namespace, {})
+            for name, new in space.items():
+                old = present.get(name)
+                if old is None or old.uid != new.uid:
+                    yield Added(new, initial=initial)
+                elif old is new:
+                    continue
+                elif old != new:
+                    yield Updated(old, new)
+                else:
+                    self.equal += 1
+
+    def _swap(self, scope: str, draft: Draft[R], gone: Iterable[Delta[R]], rest: Iterable[Delta[R]]) -> None:
         if scope == ALL_NAMESPACES:
-            self._spaces = fresh
+            self._spaces = draft.spaces
         else:
-            spaces = {name: space for name, space in self._spaces.items() if name != scope}
-            self._spaces = {**spaces, **fresh}
+            self._spaces = {name: space for name, space in self._spaces.items() if name != scope} | draft.spaces
         self._size = sum(map(len, self._spaces.values()))
-
-    def _unindex_delta(self, delta: Delta[R]) -> None:
-        if isinstance(delta, Deleted):
-            self._reindex(delta.row, None)
-
-    def _index_delta(self, delta: Delta[R]) -> None:
-        if isinstance(delta, Added):
-            self._reindex(None, delta.row)
-        elif isinstance(delta, Updated):
-            self._reindex(delta.old, delta.new)
-
-    def _reindex(self, old: R | None, new: R | None) -> None:
-        if not self._functions:
+        if draft.indexes is not None:
+            self._indexes = draft.indexes
             return
-        row = new if new is not None else old
-        if row is None:
-            return
-        key = ObjectKey(row.namespace, row.name)
-        for name, function in self._functions.items():
-            before = () if old is None else self._values(name, function, old)
-            after = () if new is None else self._values(name, function, new)
-            self._indexes[name].update(key, before, after)
-
-    def _values(self, name: str, function: IndexFunction[R], row: R) -> tuple[Hashable, ...]:
-        try:
-            values = tuple(function(row))
-            hash(values)
-        except Exception as error:  # foreign code: whatever it raises is reported, and costs one index entry
-            self._on_index_failure(name, ObjectKey(row.namespace, row.name), error)
-            return ()
-        return values
+        for delta in (*gone, *rest):
+            if isinstance(delta, Deleted):
+                self._indexes.update(delta.row, None)
+            elif isinstance(delta, Added):
+                self._indexes.update(None, delta.row)
+            else:
+                self._indexes.update(delta.old, delta.new)

@@ -333,13 +333,13 @@ def test_what_is_exported_exists_and_is_all_there_is() -> None:
 
 
 def test_t1_no_await_between_the_socket_and_the_handlers() -> None:
-    for name in ("store", "index", "intake", "replacement", "frames", "projection", "recovery"):
+    for name in ("store", "index", "draft", "intake", "replacement", "frames", "projection", "recovery"):
         tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
         waits = [node for node in ast.walk(tree) if isinstance(node, ast.Await | ast.AsyncFunctionDef | ast.AsyncFor)]
         assert waits == [], f"{name}.py is synchronous"
     tree = ast.parse((PACKAGE / "shared.py").read_text(encoding="utf-8"))
     waiting = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
-    assert waiting == {"wait_synced", "run"}
+    assert waiting == {"wait_synced", "run", "_resync"}
 
 
 def test_t2_only_task_groups_start_tasks() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from informers import ObjectKey, Projection, Resource
+from informers import ObjectKey, Projection, Resource, check_consistency
 from tests.informers.live import CONFIG_MAPS, Live, config_map, widget, widget_crd
 from tests.informers.rig import NOTES, WHOLE_NOTES
 from tests.support.cluster import create_namespace, grant, unique_name
@@ -44,8 +44,9 @@ async def test_a_life_on_one_connection(
         assert live.told == ["+a!", "+b", "~b", "-a", "-b"]
         newest = int(api.request("GET", CONFIG_MAPS.collection_path(namespace))["metadata"]["resourceVersion"])
         assert 0 < live.informer.store.last_sync_rv(namespace) <= newest
+        assert await check_consistency(live.transport, live.informer) == 0
     requests = [seen for seen in audit_log.requests(mark) if seen.user_agent == "informer-test"]
-    assert [seen.verb for seen in requests] == ["watch"]
+    assert [seen.verb for seen in requests] == ["watch", "list"], "one stream, and the self-check"
 
 
 async def test_a_custom_resource(kubeconfig: Path, api: ApiClient, namespace: str) -> None:
@@ -205,6 +206,7 @@ async def test_a_server_that_is_killed_while_events_flow() -> None:
             assert sorted(told for told in live.told if told.startswith("+")) == sorted(
                 f"+r{round_number}-{number}" for round_number in range(2) for number in range(20)
             ), "nothing twice"
+            assert await check_consistency(live.transport, live.informer) == 38
 
 
 @pytest.mark.cluster

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from informers import Added, Delta, NotSynced, ObjectKey, Resource, Updated
+from informers import Added, Delta, Inconsistent, NotSynced, ObjectKey, Resource, Updated, check_consistency
 from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WHOLE_NOTES, WIDGETS, Rig, describe, make_api, noted
 from tests.support.fakeapi import Answer, FakeApi
 from tests.support.virtualtime import run_virtual
@@ -294,6 +296,89 @@ def test_s12_one_cache_per_resource_unless_named() -> None:
         async with rig.running():
             with pytest.raises(RuntimeError, match="register all of them first"):
                 rig.factory.informer(WIDGETS, WHOLE_NOTES)
+
+    run_virtual(main())
+
+
+def test_h10_a_resync_replays_the_store_to_who_asked_for_it() -> None:
+    async def main() -> None:
+        rig = Rig(populated("a", "b"))
+        told: list[tuple[float, str]] = []
+
+        def hear(delta: Delta[Any]) -> None:
+            told.append((rig.clock.monotonic(), describe(delta)))
+
+        async with rig.running():
+            registration = rig.informer.add_handler(hear, name="again", resync=100)
+            await rig.settle(1000)
+            assert [what for _, what in told[:6]] == ["+a!", "+b!", "~a", "~b", "~a", "~b"]
+            times = sorted({at for at, _ in told})
+            gaps = [later - earlier for earlier, later in pairwise(times)]
+            assert 9 <= len(gaps) <= 12
+            assert all(89.9 <= gap <= 110.1 for gap in gaps)
+            assert rig.told == ["+a!", "+b!"], "nobody else notices"
+            registration.remove()
+            told.clear()
+            await rig.settle(1000)
+            assert told == []
+            often = rig.informer.add_handler(hear, name="often", resync=0.001)
+            await rig.settle(10)
+            assert len(told) <= 2 * 13, "once a second at most"
+            often.remove()
+
+    run_virtual(main())
+
+
+def test_h3_an_on_failure_that_raises_as_well() -> None:
+    async def main() -> None:
+        rig = Rig(populated("a"))
+
+        def broken(*_: object) -> None:
+            raise ValueError("broken")
+
+        rig.informer.add_handler(broken, name="broken", on_failure=broken)
+        async with rig.running():
+            assert rig.informer.has_synced
+            assert [seen[1] for seen in rig.observer.of("handler_failed")] == ["broken", "broken.on_failure"]
+
+    run_virtual(main())
+
+
+def test_t8_a_large_collection_is_told_in_shares_and_handlers_may_join_meanwhile() -> None:
+    async def main() -> None:
+        rig = Rig(populated(*(f"d{number}" for number in range(2500))))
+        late: list[str] = []
+        async with rig.running(synced=False):
+            async with asyncio.timeout(10):
+                while not rig.deltas:  # noqa: ASYNC110 - finer than any event: between two shares
+                    await asyncio.sleep(0)
+            assert len(rig.deltas) == 1000
+            assert len(rig.informer.store) == 2500
+            assert not rig.registration.has_synced
+            rig.informer.add_handler(lambda delta: late.append(describe(delta)), name="late")
+            rig.api.create(DEPLOYMENTS, "new", annotations=noted())
+            await rig.factory.wait_synced(10)
+            await rig.settle()
+            assert len(rig.deltas) == len(late) == 2501
+            assert len(set(late)) == 2501
+
+    run_virtual(main())
+
+
+def test_r28_the_self_check() -> None:
+    async def main() -> None:
+        api = populated("a", "b", "c")
+        rig = Rig(api)
+        async with rig.running():
+            assert await check_consistency(api, rig.informer) == 3
+            store = rig.informer.store
+            store.remove(ObjectKey("ns", "a"), uid="", revision=0)
+            store.upsert(replace(rig.get("b"), uid="other", resource_version=9999))
+            store.upsert(replace(rig.get("c"), name="d"))
+            with pytest.raises(Inconsistent) as caught:
+                await check_consistency(api, rig.informer)
+            assert "ns/a is served and not stored; ns/b is stored as ('other', 9999)" in str(caught.value)
+            assert "ns/d is stored and not served" in str(caught.value)
 
     run_virtual(main())
 
