@@ -1,0 +1,1 @@
+"""Programs that do one thing and say, in one line of JSON, how long it took them."""

@@ -1,0 +1,1 @@
+"""The measurements: each is a function from what it needs to figures."""
