@@ -129,14 +129,30 @@ class Applier:
 
     async def _look_at(self, target: Key) -> Mapping[str, Any] | None:
         """The metadata of the live target; None when it does not exist."""
-        resource = TARGETS[target.kind].resource
-        path = resource.object_path(ObjectKey(target.namespace, target.name))
+        kind = TARGETS[target.kind]
+        path = kind.resource.object_path(ObjectKey(target.namespace, target.name))
         try:
             response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
         except NotFound:
+            if kind.optional:
+                await self._require_served(kind.resource)
             return None
         metadata: Mapping[str, Any] = response.json()["metadata"]
         return metadata
+
+    async def _require_served(self, resource: Resource) -> None:
+        """Raise unless objects of this kind can exist: a CRD that is removed takes its objects along, one by one, and
+        none of them asked for the end of its backups. While it does so, the server lists the kind without `create`."""
+        response = await self._transport.request("GET", resource.api_path, timeout=SECONDS)
+        for entry in response.json().get("resources") or ():
+            if entry.get("name") == resource.plural and "create" in (entry.get("verbs") or ()):
+                return
+        raise NotFound(
+            f"look whether {resource.kind} is served",
+            status=404,
+            reason="NotServed",
+            message="the kind is not served or about to go; what was made for its objects is kept",
+        )
 
     async def _write(
         self,

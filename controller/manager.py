@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 import structlog
@@ -60,10 +60,11 @@ class _Readiness:
 
     synced: bool = False
     stopping: bool = False
-    lagging: str = "caches are not complete yet"
+    lagging: Callable[[], str] = str
+    """Says what is wrong with the caches now; nothing when they are complete and follow the API server."""
 
     def caches(self) -> str | None:
-        return None if self.synced else self.lagging
+        return self.lagging() or (None if self.synced else "not complete yet")
 
     def shutdown(self) -> str | None:
         return "shutting down" if self.stopping else None
@@ -194,12 +195,12 @@ class Operator:
     async def _work(self, readiness: _Readiness) -> None:
         """Wait for the caches, then reconcile."""
         started = self._clock.monotonic()
+        readiness.lagging = self._lagging
         while not readiness.synced:
             try:
                 await self._factory.wait_synced(_SYNC_REPORT_SECONDS)
                 readiness.synced = True
             except NotSynced as error:
-                readiness.lagging = str(error)
                 _log.warning("Still waiting for caches", err=str(error))
         gc.collect()
         gc.freeze()
@@ -208,6 +209,16 @@ class Operator:
         async with asyncio.TaskGroup() as pool:
             for worker in workers(self._machinery, self._settings.workers):
                 pool.create_task(worker.run())
+
+    def _lagging(self) -> str:
+        """Which caches are not complete, or do not follow the API server at present, and why."""
+        found = [informer.status() for informer in self._factory.informers]
+        behind = [
+            status
+            for status in found
+            if not status.synced or (status.available and status.last_error and status.state != "watch")
+        ]
+        return "; ".join(f"{status.name} ({status.last_error or status.state})" for status in behind)
 
     def _secret_changed(self, secret: ObjectKey) -> None:
         self._handlers.secret_changed(secret)

@@ -41,6 +41,7 @@ RECONCILE_SECONDS = 30.0
 
 _READS = 3
 _QUIET_FAILURES = 3
+_REFUSALS = 5
 
 _log = structlog.get_logger("reconcile")
 
@@ -146,15 +147,14 @@ class Worker:
                 try:
                     found = await m.templates.read(need)
                 except ApiError as error:
-                    return self._unread(key, plan, error)
+                    return self._unread(key, plan, self._judge(key, error, created=False))
                 if not found:
                     return Plan(outcomes=m.outcomes.of(key), requeue_after=1.0, subject=plan.subject), None
             plan = plan_target(m.view, key)
         return plan, None
 
-    def _unread(self, key: Key, plan: Plan, error: ApiError) -> tuple[Plan, _Again | None]:
+    def _unread(self, key: Key, plan: Plan, verdict: Verdict) -> tuple[Plan, _Again | None]:
         """The outcome of a target whose pod template could not be read."""
-        verdict = judge(error, created=False)
         row = self._m.view.target(key)
         known = {outcome.blueprint: outcome for outcome in self._m.outcomes.of(key)}
         outcomes = tuple(
@@ -190,7 +190,7 @@ class Worker:
         try:
             written = await self._send(step)
         except ApiError as error:
-            verdict = judge(error, created=isinstance(step, Apply) and not step.uid)
+            verdict = self._judge(key, error, created=isinstance(step, Apply) and not step.uid)
             m.metrics.applied(kind, verdict.result)
             level = _log.info if verdict.kind is Class.WAITING else _log.debug
             level(
@@ -222,6 +222,14 @@ class Worker:
             if event:
                 m.emit(event)
         return None
+
+    def _judge(self, key: Key, error: ApiError, *, created: bool) -> Verdict:
+        """The verdict on a failed request. That a right is missing is believed when it was said several times: a server
+        that has just started refuses everybody until it has read its roles."""
+        verdict = judge(error, created=created)
+        if verdict.reason is Reason.FORBIDDEN and self._m.queue.failures(key) < _REFUSALS:
+            return replace(verdict, kind=Class.TRANSIENT, retry_after=1.0)
+        return verdict
 
     async def _send(self, step: Step) -> Written | None:
         match step:
@@ -297,6 +305,10 @@ class Worker:
             if any(outcome.state is not State.CONFIGURED for outcome in plan.outcomes):
                 # A watch wakes this key when what it waits for changes; this is for the case that nobody watches it.
                 queue.requeue(key, after=self._m.clock.uniform(*SLOW_RETRY), reason="not configured")
+                return "requeue_after"
+            if not self._m.view.available(key.kind) and any(self._m.view.configurations_of(key)):
+                # The kind is not served at present. Whether the target is gone can be told when it is served again.
+                queue.requeue(key, after=self._m.clock.uniform(*SLOW_RETRY), reason="kind not served")
                 return "requeue_after"
             queue.forget(key)
             return "success"
