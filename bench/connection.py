@@ -77,7 +77,12 @@ class Connection:
         async with self._session.get(self._url + path, params=query) as answer:
             if answer.status != 200:
                 raise Refused(f"WATCH {path}: {answer.status}")
-            yield _events(answer)
+            try:
+                yield _events(answer)
+            finally:
+                # At once: an orderly farewell of TLS would outlive the event loop.
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
 
 
 async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[float, dict[str, Any]]]:
