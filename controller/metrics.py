@@ -37,7 +37,7 @@ RESULTS = ("success", "error", "requeue", "requeue_after")
 APPLY_RESULTS = ("applied", "noop", "conflict", "denied", "quota", "error")
 RESOLVE_RESULTS = ("configured", "waiting", "failed")
 DROP_REASONS = ("overflow", "rate", "refused", "failed", "shutdown")
-RESTART_REASONS = ("gone", "eof", "timeout", "http", "decode")
+RESTART_REASONS = ("gone", "eof", "timeout", "http", "decode", "refresh")
 
 
 class QueueReadings(Protocol):

@@ -113,6 +113,7 @@ def _restart_reason(reason: str) -> str:
         "Expired": "gone",
         "rewound": "gone",
         "undecodable": "decode",
+        "refresh": "refresh",
         "DecodeError": "decode",
         "TransportError": "eof",
     }.get(reason, "http")

@@ -112,6 +112,8 @@ class Reflector(Generic[R]):
         self._silences = 0
         self._unfinished = 0
         self._repair_at: float | None = None
+        self._refresh_wanted = False
+        self._reading: asyncio.Timeout | None = None
         self._delay = 0.0
         self._after_rest = State.START
         self._started_at = clock.monotonic()
@@ -128,6 +130,12 @@ class Reflector(Generic[R]):
     def poke(self) -> None:
         """The kind may be served now: do not wait any longer for it."""
         self._wake.set()
+
+    def refresh(self) -> None:
+        """Read the collection as the server has it now, although nothing failed: what was read may lag behind."""
+        self._refresh_wanted = True
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(asyncio.get_running_loop().time())
 
     async def step(self) -> None:
         """Do what the state says, and set the next one."""
@@ -216,25 +224,27 @@ class Reflector(Generic[R]):
                 self.last_error = None
             if self.intake.repair_wanted and self._repair_at is None:
                 self._repair_at = self._clock.monotonic() + self._backoff.next()
-        if self._repair_at is not None:
-            await self._close_stream("undecodable")
+        if self._repair_at is not None or self._refresh_wanted:
+            reason = "refresh" if self._refresh_wanted else "undecodable"
+            self._refresh_wanted = False
+            await self._close_stream(reason)
             self._delay = 0.0
-            self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="undecodable")
+            self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason=reason)
         else:
             await self._ended_politely(stream)
 
     async def _next_lines(self, stream: WatchStream) -> list[bytes] | None:
         """R20: the stream goes on for everybody else while the backoff of the repairing relist runs."""
-        if self._repair_at is None:
-            return await stream.next_lines()
-        left = self._repair_at - self._clock.monotonic()
-        if left <= 0:
+        left = None if self._repair_at is None else self._repair_at - self._clock.monotonic()
+        if self._refresh_wanted or (left is not None and left <= 0):
             return None
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as self._reading:
                 return await stream.next_lines()
         except TimeoutError:
             return None
+        finally:
+            self._reading = None
 
     async def _ended_politely(self, stream: WatchStream) -> None:
         lived = self._clock.monotonic() - stream.opened_at

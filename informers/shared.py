@@ -196,6 +196,11 @@ class SharedInformer(Generic[R]):
         for reflector in self._reflectors:
             reflector.poke()
 
+    def refresh(self) -> None:
+        """Read the whole collection again, as the server has it now. `store.last_sync_rv` tells when that is done."""
+        for reflector in self._reflectors:
+            reflector.refresh()
+
     def status(self) -> InformerStatus:
         """A snapshot for people, readiness and metrics."""
         reflectors = self._reflectors
