@@ -22,7 +22,21 @@ from typing import Any, Final, cast
 
 import yaml
 
-from controller.values import Address, Choice, Kind, Listen, Namespaces, Seconds, Switch, Text, Whole, write
+from controller.terms import Terms
+from controller.values import (
+    Address,
+    Choice,
+    Kind,
+    Listen,
+    Name,
+    Namespace,
+    Namespaces,
+    Seconds,
+    Switch,
+    Text,
+    Whole,
+    write,
+)
 
 PREFIX: Final = "AUTOBACKUP_"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
@@ -59,7 +73,8 @@ class Option:
     @property
     def words(self) -> list[str]:
         """The words of the name; "enabled" is said by the flag being there."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.key.removesuffix(".enabled")).lower().split("_")
+        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|\.", "_", self.key.removesuffix(".enabled"))
+        return spaced.lower().split("_")
 
     @property
     def variable(self) -> str:
@@ -144,7 +159,45 @@ class Settings:
         default=8.0,
         help="How long work in progress may take to finish after SIGTERM.",
     )
+    leader_election: str = _option(
+        "leaderElection.enabled",
+        Choice(("auto", "always", "never")),
+        default="auto",
+        help="Work only while holding a Lease: auto does with a pod's own service account, not with a kubeconfig.",
+    )
+    lease_name: str = _option(
+        "leaderElection.leaseName", Name(), default="autobackup", help="Name of the Lease that replicas compete for."
+    )
+    lease_namespace: str | None = _option(
+        "leaderElection.namespace",
+        Namespace(),
+        default=None,
+        help="Namespace of the Lease; without it the pod's own, or that of the kubeconfig's context.",
+    )
+    lease_seconds: int = _option(
+        "leaderElection.leaseDurationSeconds",
+        Whole(1, 3600),
+        default=15,
+        help="How long a leader that disappeared keeps others waiting.",
+    )
+    renew_seconds: float = _option(
+        "leaderElection.renewDeadlineSeconds",
+        Seconds(0.1, 3600),
+        default=10.0,
+        help="How long a leader that cannot renew its lease goes on trying before it stops.",
+    )
+    retry_seconds: float = _option(
+        "leaderElection.retryPeriodSeconds",
+        Seconds(0.05, 3600),
+        default=2.0,
+        help="Time between renewals, and between attempts to get the lease.",
+    )
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def terms(self) -> Terms:
+        """The durations of the lease."""
+        return Terms(self.lease_seconds, self.renew_seconds, self.retry_seconds)
 
 
 def _options() -> Iterator[Option]:
@@ -248,6 +301,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     health, metrics = settings.health_address, settings.metrics_address
     if health is not None and health == metrics and health.port:
         yield f"healthAddress and metricsAddress are both {health}: give one of them another port, or off"
+    if settings.terms.problem():
+        named = (settings.sources[name] for name in ("lease_seconds", "renew_seconds", "retry_seconds"))
+        given = ", ".join(dict.fromkeys(source for source in named if source != DEFAULT))
+        yield f"{given or 'leaderElection'}: {settings.terms.problem()}"
 
 
 def _shown(raw: object) -> str:

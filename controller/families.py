@@ -108,6 +108,11 @@ REQUEST_DURATION = _histogram(
     buckets=_REQUEST,
 )
 LEADING = _gauge("leader_election_master_status", "1 where this process holds the lease, 0 where it does not.", "name")
+LEADING_SLOWPATH = _counter(
+    "leader_election_slowpath_total",
+    "Renewals of the lease that took more than one request, because it had changed.",
+    "name",
+)
 
 BUILD_INFO = _gauge("autobackup_build_info", "Constant 1; the labels say what runs.", "version", "python")
 TARGETS = _gauge("autobackup_targets", "Objects that ask for backup, by what became of that.", "kind", "state")

@@ -1,9 +1,12 @@
 """The operator as a process: what is built, in which order it starts, and how it stops.
 
 Start: caches first; no key is worked on before every cache is complete, because a blueprint that is not in the cache
-yet looks like one that does not exist. Stop, on SIGTERM: not ready, no new work, what is under way may finish within
-the grace, Events are flushed, connections are closed. Any task that ends with an exception ends the process: to be half
-dead and answer the probes would be worse than a restart.
+yet looks like one that does not exist. Then, where replicas compete, it waits to become the leader: its caches are kept
+warm, its queue is empty, nothing is written (L12).
+
+Stop, on SIGTERM: not ready, no new work, what is under way may finish within the grace, Events are flushed, the lease is
+given back, connections are closed. A lost lease ends the process at once and without any of that (L7). Any task that
+ends with an exception ends the process: to be half dead and answer the probes would be worse than a restart.
 """
 
 from __future__ import annotations
@@ -24,16 +27,21 @@ from controller.brake import Brake
 from controller.caches import Caches, View
 from controller.claims import Claims
 from controller.config import Settings
+from controller.election import Election
+from controller.elector import LeadershipLost
+from controller.fence import FencedTransport
 from controller.handlers import Handlers
 from controller.logs import Logs
 from controller.looplag import watch_loop_lag
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
+from controller.promotion import catch_up
 from controller.recorder import EventRecorder
 from controller.secretcheck import StorageSecrets
 from controller.server import Checks, Server, health_application, metrics_application
 from controller.signals import stop_on_signal
 from controller.templates import PodTemplates
+from controller.watchdog import Watchdog
 from controller.watchreport import WatchReport
 from controller.worker import Machinery, workers
 from controller.workqueue import WorkQueue
@@ -85,32 +93,41 @@ def _run(settings: Settings, *, version: str, clock: Clock) -> int:
         credentials, user_agent=f"autobackup/{version} ({identity})", observer=metrics.request, clock=clock
     )
     _log.info("Starting", version=version, identity=identity, server=credentials.server_url, via=credentials.source)
-    return asyncio.run(_main(settings, transport=transport, clock=clock, metrics=metrics, identity=identity))
+    election = Election.of(settings, credentials, transport, clock=clock, metrics=metrics, identity=identity)
+    with Watchdog(election.fence, clock):
+        return asyncio.run(_main(settings, election, transport, clock=clock, metrics=metrics, identity=identity))
 
 
-async def _main(settings: Settings, *, transport: Transport, clock: Clock, metrics: Metrics, identity: str) -> int:
+async def _main(
+    settings: Settings, election: Election, transport: Transport, *, clock: Clock, metrics: Metrics, identity: str
+) -> int:
     gc.set_threshold(*_GC_THRESHOLDS)
     readiness = _Readiness()
     checks = Checks()
+    checks.live("leader-election", election.overdue)
     checks.ready("caches", readiness.caches)
     checks.ready("shutdown", readiness.shutdown)
+    lost = False
     try:
         async with contextlib.AsyncExitStack() as stack:
             stop = stack.enter_context(stop_on_signal())
             await _serve(stack, settings, checks, metrics)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            operator = Operator(settings, transport, clock=clock, metrics=metrics, identity=identity)
+            operator = Operator(settings, election, transport, clock=clock, metrics=metrics, identity=identity)
             background = [tasks.create_task(job) for job in operator.background(readiness)]
             await stop.wait()
             readiness.stopping = True
             _log.info("Stopping", grace_s=settings.shutdown_grace_seconds)
             await operator.drain(settings.shutdown_grace_seconds)
+            await election.resign()
             for task in background:
                 task.cancel()
+    except* LeadershipLost:
+        lost = True  # it was logged when it happened
     finally:
         await transport.close()
     _log.info("Stopped")
-    return 0
+    return 1 if lost else 0
 
 
 async def _serve(stack: contextlib.AsyncExitStack, settings: Settings, checks: Checks, metrics: Metrics) -> None:
@@ -128,25 +145,37 @@ class Operator:
     """Everything that makes auto backup, wired together."""
 
     def __init__(
-        self, settings: Settings, transport: Transport, *, clock: Clock, metrics: Metrics, identity: str
+        self,
+        settings: Settings,
+        election: Election,
+        transport: Transport,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        identity: str,
     ) -> None:
         self._settings = settings
+        self._elector = election.elector
+        self._transport = transport
         self._clock = clock
         self._metrics = metrics
+        self._synced = asyncio.Event()
+        # Whoever writes gets this one: nothing passes it while another process may lead (L6).
+        fenced = FencedTransport(transport, election.fence)
         self._factory = InformerFactory(transport, clock, WatchReport(metrics, clock), namespaces=settings.namespaces)
         queue_metrics = metrics.queue(QUEUE)
         self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics)
         queue_metrics.bind(self._queue)
-        self._recorder = EventRecorder(transport, clock, identity=identity, dropped=metrics.event_dropped)
+        self._recorder = EventRecorder(fenced, clock, identity=identity, dropped=metrics.event_dropped)
         self._caches = Caches.register(
             self._factory, namespaces=settings.namespaces, openshift=settings.openshift == "auto"
         )
         self._outcomes = Outcomes()
         claims = Claims(clock)
         templates = PodTemplates(transport)
-        applier = Applier(transport, clock, most_in_flight=settings.max_in_flight_writes)
+        applier = Applier(fenced, clock, most_in_flight=settings.max_in_flight_writes)
         self._secrets = StorageSecrets(
-            transport,
+            fenced,
             clock,
             enabled=settings.check_storage_secrets == "auto",
             wanted=lambda: self._outcomes.storage_secrets().keys(),
@@ -181,7 +210,8 @@ class Operator:
         """The jobs of the process, to be run until they are cancelled."""
         jobs: list[Job] = [watch_loop_lag(self._clock, self._metrics.loop_lag.observe)]
         if self._settings.auto_backup:
-            jobs += [self._factory.run(), self._recorder.run(), self._secrets.run(), self._work(readiness)]
+            lead = self._lead_alone() if self._elector is None else self._elector.run(self._lead, ready=self._synced)
+            jobs += [self._factory.run(), self._sync(readiness), lead]
         else:
             readiness.synced = True
         return jobs
@@ -192,8 +222,8 @@ class Operator:
             _log.warning("Work was still under way when the grace ended; it is done again by the next process")
         await self._recorder.flush(_FLUSH_SECONDS)
 
-    async def _work(self, readiness: _Readiness) -> None:
-        """Wait for the caches, then reconcile."""
+    async def _sync(self, readiness: _Readiness) -> None:
+        """Wait for the caches."""
         started = self._clock.monotonic()
         readiness.lagging = self._lagging
         while not readiness.synced:
@@ -204,9 +234,25 @@ class Operator:
                 _log.warning("Still waiting for caches", err=str(error))
         gc.collect()
         gc.freeze()
-        self._handlers.attach(self._caches)
         _log.info("Caches are complete", duration_s=round(self._clock.monotonic() - started, 3))
+        self._synced.set()
+
+    async def _lead_alone(self) -> None:
+        await self._synced.wait()
+        await self._work()
+
+    async def _lead(self) -> None:
+        """What the leader does, once it sees all that the last one wrote (L14)."""
+        written = (self._caches.repositories, self._caches.configurations, self._caches.blueprints)
+        await catch_up(self._transport, self._clock, written)
+        await self._work()
+
+    async def _work(self) -> None:
+        """Queue every key and reconcile; everything that writes runs in here."""
+        self._handlers.attach(self._caches)
         async with asyncio.TaskGroup() as pool:
+            pool.create_task(self._recorder.run())
+            pool.create_task(self._secrets.run())
             for worker in workers(self._machinery, self._settings.workers):
                 pool.create_task(worker.run())
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 V_co = TypeVar("V_co", covariant=True)
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class Kind(Protocol[V_co]):
@@ -45,6 +46,42 @@ class Text:
         return self.read_text(value)
 
     def read_text(self, text: str) -> str | None:
+        return text or None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name of an object."""
+
+    allowed: str = "a name: lower-case letters, digits, hyphens and dots, up to 253 of them"
+
+    def read(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        return self.read_text(value)
+
+    def read_text(self, text: str) -> str:
+        if len(text) > 253 or not _NAME.fullmatch(text):
+            raise ValueError
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The name of a namespace; null, or empty in the environment, stands for "not given"."""
+
+    allowed: str = "the name of a namespace"
+
+    def read(self, value: object) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise ValueError
+        return self.read_text(value)
+
+    def read_text(self, text: str) -> str | None:
+        if text and not _NAMESPACE.fullmatch(text):
+            raise ValueError
         return text or None
 
 

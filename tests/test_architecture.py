@@ -27,6 +27,9 @@ EFFECTS = frozenset(
     | {"threading", "time", "uuid", "warnings"}
 )
 TIME_AND_CHANCE = frozenset({"time", "random", "secrets", "uuid"})
+FENCED = frozenset({"Applier", "EventRecorder", "StorageSecrets"})
+REVIEWERS = frozenset({"controller/secretcheck.py", "controller/access.py", "autobackup/rights.py"})
+REVIEWS = tuple(f"/{kind}reviews'" for kind in ("selfsubjectaccess", "subjectaccess", "token"))
 WRITERS = frozenset(f"controller/{name}.py" for name in ("applier", "elector", "recorder"))
 
 
@@ -175,18 +178,18 @@ def only_the_clock_reads_time_and_chance(module: Module) -> Iterator[str]:
 def only_writers_write(module: Module) -> Iterator[str]:
     """Requests with a writing verb, or with a verb that cannot be told, are made by the writers alone.
 
-    Allowed besides: the transport itself; the review of one's own rights, which is a POST that stores nothing; the
-    dry run of the command.
+    Allowed besides: the transport itself, and the fence in front of it; reviews (whose token is this, who may do what),
+    which are a POST that stores nothing; the dry run of the command.
     """
-    if module.layer not in LAYERS or module.path in WRITERS or module.path == "informers/http.py":
+    if module.layer not in LAYERS or module.path in {*WRITERS, "informers/http.py", "controller/fence.py"}:
         return
     dry = module.path == "autobackup/cluster.py" and '"dryRun": "All"' in module.text
-    review = module.path == "controller/secretcheck.py"
+    review = module.path in REVIEWERS
     for call in calls(module):
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
         verbs = {arg.value for arg in given if isinstance(arg, ast.Constant)} & WRITES
         if (dry and verbs <= {"PATCH"}) or (
-            review and verbs == {"POST"} and len(call.args) > 1 and _names(call.args[1], "_REVIEWS")
+            review and verbs == {"POST"} and len(call.args) > 1 and _names_reviews(call.args[1])
         ):
             continue
         if verbs:
@@ -194,9 +197,24 @@ def only_writers_write(module: Module) -> Iterator[str]:
         elif _called(call)[1] == "request" and not (call.args and isinstance(call.args[0], ast.Constant)):
             yield f"{call.lineno}: sends a request whose verb cannot be told"
     for node in ast.walk(module.tree):
-        named = review and isinstance(node, ast.Assign) and any(_names(target, "_REVIEWS") for target in node.targets)
-        if named and not ast.unparse(node).endswith("/selfsubjectaccessreviews'"):
-            yield "_REVIEWS is not the review of one's own rights"
+        assigned = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if review and any(map(_names_reviews, assigned)) and not ast.unparse(node).endswith(REVIEWS):
+            yield "what is named reviews is no review"
+
+
+def _names_reviews(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id.endswith("_REVIEWS")
+
+
+def writers_write_through_the_fence(module: Module) -> Iterator[str]:
+    """Whoever writes is given the fenced transport; only the elector, which keeps the fence, has the bare one (L6)."""
+    if module.layer != "controller":
+        return
+    for call in calls(module):
+        if _called(call)[1] in FENCED and not (call.args and _names(call.args[0], "fenced")):
+            yield f"{call.lineno}: {_called(call)[1]} is not given the fenced transport"
 
 
 def _names(node: ast.expr, name: str) -> bool:
@@ -272,7 +290,12 @@ RULES: tuple[tuple[Rule, str, str], ...] = (
     (only_writers_write, "controller/secretcheck.py", "transport.request('POST', path)"),
     (only_writers_write, "controller/secretcheck.py", "transport.request('PATCH', _REVIEWS)"),
     (only_writers_write, "controller/secretcheck.py", "_REVIEWS = '/api/v1/namespaces/x/secrets'"),
+    (only_writers_write, "controller/access.py", "_X_REVIEWS: Final = '/api/v1/namespaces/x/secrets'"),
+    (only_writers_write, "autobackup/rights.py", "self._transport.request('POST', path)"),
     (only_writers_write, "autobackup/cluster.py", "self._json('PATCH', path)"),
+    (writers_write_through_the_fence, "controller/manager.py", "Applier(transport, clock)"),
+    (writers_write_through_the_fence, "controller/manager.py", "EventRecorder(self._transport, clock)"),
+    (writers_write_through_the_fence, "controller/manager.py", "StorageSecrets(transport=fenced)"),
     (errors_are_caught_by_name, "tests/x.py", "try:\n    f()\nexcept:\n    pass"),
     (only_the_command_prints, "controller/x.py", "print('x')"),
     (tasks_have_a_group, "controller/x.py", "asyncio.create_task(f())"),
@@ -308,7 +331,7 @@ def test_the_code_keeps(rule: Rule, code: list[Module]) -> None:
 
 def test_the_writers_exist_and_are_found_out_without_their_licence(code: list[Module]) -> None:
     by_path = {module.path: module for module in code}
-    for path in ("controller/applier.py", "controller/recorder.py"):
+    for path in ("controller/applier.py", "controller/elector.py", "controller/recorder.py"):
         unlicensed = Module.of("controller/other.py", by_path[path].text)
         assert list(only_writers_write(unlicensed)), path
     assert "controller/secretcheck.py" in by_path

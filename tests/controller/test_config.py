@@ -16,7 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.config import OPTIONS, ConfigError, Settings, add_flags, load, print_config
-from controller.values import Address, Choice, Kind, Listen, Namespaces, Seconds, Switch, Text, Whole
+from controller.values import (
+    Address,
+    Choice,
+    Kind,
+    Listen,
+    Name,
+    Namespace,
+    Namespaces,
+    Seconds,
+    Switch,
+    Text,
+    Whole,
+)
 
 NOTHING: Mapping[str, str] = {}
 
@@ -253,6 +265,8 @@ def test_help_names_default_and_variable() -> None:
 def test_any_value_is_read_or_refused_and_nothing_else(value: object) -> None:
     kinds: list[Kind[object]] = [
         Text(),
+        Name(),
+        Namespace(),
         Switch(),
         Whole(1, 9),
         Seconds(0, 9),
