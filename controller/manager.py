@@ -4,8 +4,8 @@ Start: caches first; no key is worked on before every cache is complete, because
 yet looks like one that does not exist. Then, where replicas compete, it waits to become the leader: its caches are kept
 warm, its queue is empty, nothing is written (L12).
 
-Stop, on SIGTERM: not ready, no new work, what is under way may finish within the grace, Events are flushed, the lease is
-given back, connections are closed. A lost lease ends the process at once and without any of that (L7). Any task that
+Stop, on SIGTERM: not ready, no new work, what is under way may finish within the grace, Events are flushed, the lease
+is given back, connections are closed. A lost lease ends the process at once and without any of that (L7). Any task that
 ends with an exception ends the process: to be half dead and answer the probes would be worse than a restart.
 """
 
@@ -27,6 +27,8 @@ from controller.brake import Brake
 from controller.caches import Caches, View
 from controller.claims import Claims
 from controller.config import Settings
+from controller.debug import Debug
+from controller.diagnosis import lagging
 from controller.election import Election
 from controller.elector import LeadershipLost
 from controller.fence import FencedTransport
@@ -38,14 +40,24 @@ from controller.outcomes import Outcomes
 from controller.promotion import catch_up
 from controller.recorder import EventRecorder
 from controller.secretcheck import StorageSecrets
-from controller.server import Checks, Server, health_application, metrics_application
+from controller.server import Checks
+from controller.serverversion import ServerVersion
+from controller.serving import serve
 from controller.signals import stop_on_signal
 from controller.templates import PodTemplates
 from controller.watchdog import Watchdog
 from controller.watchreport import WatchReport
 from controller.worker import Machinery, workers
 from controller.workqueue import WorkQueue
-from informers import AiohttpTransport, InformerFactory, NotSynced, RealClock, Transport, load_credentials
+from informers import (
+    AiohttpTransport,
+    InformerFactory,
+    InformerStatus,
+    NotSynced,
+    RealClock,
+    Transport,
+    load_credentials,
+)
 from informers.clock import Clock
 from informers.resource import ObjectKey, Resource
 from reconcilers.keys import Key
@@ -81,11 +93,11 @@ class _Readiness:
 def run(settings: Settings, *, version: str) -> int:
     """Run the operator until it is told to stop; the exit code."""
     clock = RealClock()
-    with Logs(clock, level=settings.log_level, form=settings.log_format):
-        return _run(settings, version=version, clock=clock)
+    with Logs(clock, level=settings.log_level, form=settings.log_format) as logs:
+        return _run(settings, version=version, clock=clock, logs=logs)
 
 
-def _run(settings: Settings, *, version: str, clock: Clock) -> int:
+def _run(settings: Settings, *, version: str, clock: Clock, logs: Logs) -> int:
     credentials = load_credentials(settings.kubeconfig, settings.context, clock=clock)
     metrics = Metrics(version=version)
     identity = f"{socket.gethostname()}-{clock.token()}"
@@ -95,26 +107,45 @@ def _run(settings: Settings, *, version: str, clock: Clock) -> int:
     _log.info("Starting", version=version, identity=identity, server=credentials.server_url, via=credentials.source)
     election = Election.of(settings, credentials, transport, clock=clock, metrics=metrics, identity=identity)
     with Watchdog(election.fence, clock):
-        return asyncio.run(_main(settings, election, transport, clock=clock, metrics=metrics, identity=identity))
+        main = _main(settings, election, transport, clock=clock, metrics=metrics, identity=identity, logs=logs)
+        return asyncio.run(main)
 
 
 async def _main(
-    settings: Settings, election: Election, transport: Transport, *, clock: Clock, metrics: Metrics, identity: str
+    settings: Settings,
+    election: Election,
+    transport: Transport,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    identity: str,
+    logs: Logs,
 ) -> int:
     gc.set_threshold(*_GC_THRESHOLDS)
     readiness = _Readiness()
     checks = Checks()
     checks.live("leader-election", election.overdue)
+    server_version = ServerVersion(transport, clock)
+    checks.ready("server-version", server_version.check)
     checks.ready("caches", readiness.caches)
     checks.ready("shutdown", readiness.shutdown)
     lost = False
     try:
         async with contextlib.AsyncExitStack() as stack:
             stop = stack.enter_context(stop_on_signal())
-            await _serve(stack, settings, checks, metrics)
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
             operator = Operator(settings, election, transport, clock=clock, metrics=metrics, identity=identity)
-            background = [tasks.create_task(job) for job in operator.background(readiness)]
+            await serve(
+                stack,
+                settings,
+                checks=checks,
+                metrics=metrics,
+                debug=operator.debug,
+                logs=logs,
+                transport=transport,
+                clock=clock,
+            )
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            background = [tasks.create_task(job) for job in (*operator.background(readiness), server_version.run())]
             await stop.wait()
             readiness.stopping = True
             _log.info("Stopping", grace_s=settings.shutdown_grace_seconds)
@@ -128,17 +159,6 @@ async def _main(
         await transport.close()
     _log.info("Stopped")
     return 1 if lost else 0
-
-
-async def _serve(stack: contextlib.AsyncExitStack, settings: Settings, checks: Checks, metrics: Metrics) -> None:
-    """Open the health and metrics servers that are configured."""
-    for address, application, option in (
-        (settings.health_address, health_application(checks), "healthAddress"),
-        (settings.metrics_address, metrics_application(metrics), "metricsAddress"),
-    ):
-        if address is not None:
-            server = await stack.enter_async_context(Server(address, application, option=option))
-            _log.info("Serving", option=option, url=server.url)
 
 
 class Operator:
@@ -162,7 +182,8 @@ class Operator:
         self._synced = asyncio.Event()
         # Whoever writes gets this one: nothing passes it while another process may lead (L6).
         fenced = FencedTransport(transport, election.fence)
-        self._factory = InformerFactory(transport, clock, WatchReport(metrics, clock), namespaces=settings.namespaces)
+        self._watching = WatchReport(metrics, clock)
+        self._factory = InformerFactory(transport, clock, self._watching, namespaces=settings.namespaces)
         queue_metrics = metrics.queue(QUEUE)
         self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics)
         queue_metrics.bind(self._queue)
@@ -204,6 +225,9 @@ class Operator:
             emit=self._recorder.emit,
             secrets_wanted=self._secrets.wake,
         )
+        self.debug = Debug(
+            informers=self._statuses, queue=self._queue, view=self.view, recorded=self._outcomes.of, clock=clock
+        )
         metrics.before_scrape(self._count_targets)
 
     def background(self, readiness: _Readiness) -> list[Job]:
@@ -230,8 +254,8 @@ class Operator:
             try:
                 await self._factory.wait_synced(_SYNC_REPORT_SECONDS)
                 readiness.synced = True
-            except NotSynced as error:
-                _log.warning("Still waiting for caches", err=str(error))
+            except NotSynced:
+                _log.warning("Still waiting for caches", err=self._lagging())
         gc.collect()
         gc.freeze()
         _log.info("Caches are complete", duration_s=round(self._clock.monotonic() - started, 3))
@@ -256,15 +280,11 @@ class Operator:
             for worker in workers(self._machinery, self._settings.workers):
                 pool.create_task(worker.run())
 
+    def _statuses(self) -> list[InformerStatus]:
+        return [informer.status() for informer in self._factory.informers]
+
     def _lagging(self) -> str:
-        """Which caches are not complete, or do not follow the API server at present, and why."""
-        found = [informer.status() for informer in self._factory.informers]
-        behind = [
-            status
-            for status in found
-            if not status.synced or (status.available and status.last_error and status.state != "watch")
-        ]
-        return "; ".join(f"{status.name} ({status.last_error or status.state})" for status in behind)
+        return lagging(self._statuses(), self._watching.failure)
 
     def _secret_changed(self, secret: ObjectKey) -> None:
         self._handlers.secret_changed(secret)

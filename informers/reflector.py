@@ -135,7 +135,7 @@ class Reflector(Generic[R]):
         """Read the collection as the server has it now, although nothing failed: what was read may lag behind."""
         self._refresh_wanted = True
         if self._reading is not None and not self._reading.expired():
-            self._reading.reschedule(asyncio.get_running_loop().time())
+            self._reading.reschedule(0.0)  # long past: at once
 
     async def step(self) -> None:
         """Do what the state says, and set the next one."""
