@@ -4,6 +4,9 @@ Contract: this is the only module that reads a clock or draws a random number; w
 `Clock`. Tests pass a virtual one, so half an hour of backoff runs in a millisecond and a failing seed can be
 replayed.
 
+Time limits on I/O are set with `asyncio.timeout`, which goes by the running loop's clock; a virtual loop
+replaces that one as well.
+
 Invariants: `monotonic` never goes back and is used for durations; `boottime` also counts the time a machine
 was suspended and is used for anything another process relies on (a lease); `wall` is for people and
 timestamps only.

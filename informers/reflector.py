@@ -195,6 +195,9 @@ class Reflector(Generic[R]):
         self._consistent = False
         self._unfinished = self._silences = 0
         self._repair_at = None
+        if replacement.unidentified:
+            # R20: some rows may only be there because nobody can tell which object it was. Look again, at leisure.
+            self._repair_at = self._clock.monotonic() + self._clock.uniform(*WATCH_SECONDS)
         self.last_error = None
         self._observer.listed(
             self.resource,
@@ -309,16 +312,21 @@ class Reflector(Generic[R]):
             return
         # A connection that was silent for 70 s has waited long enough for its next try.
         self._delay = 0.0 if silent else self._backoff.next(floor=recovery.floor, slow=recovery.slow)
-        repeated = _sameness(error) == _sameness(self.last_error)
-        self.last_error = error
+        self._remember(error, routine=recovery.routine)
         if recovery.restart is Restart.WAIT:
             self._go_absent()
-            return
-        if not recovery.routine:
+        else:
+            self._restart(recovery.restart, attempt, reason=type(error).__name__)
+
+    def _remember(self, error: Exception, *, routine: bool) -> None:
+        repeated = _sameness(error) == _sameness(self.last_error)
+        if not routine:
             self._observer.attempt_failed(
                 self.resource, self.namespace, error=error, retry_in=self._delay, repeated=repeated
             )
-        self._restart(recovery.restart, attempt, reason=type(error).__name__)
+        # Kept for its text: the frames of its traceback would keep a half-read collection alive.
+        error.__context__ = error.__cause__ = None
+        self.last_error = error.with_traceback(None)
 
     def _restart(self, restart: Restart, attempt: Attempt, *, reason: str) -> None:
         self.state = State.RESTING

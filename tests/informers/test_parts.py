@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,20 @@ def test_r26_only_the_clock_reads_time_and_chance() -> None:
             assert path.name == "clock.py" or not forbidden, f"{path.name} imports {forbidden}"
             if isinstance(node, ast.Attribute) and node.attr == "sleep" and isinstance(node.value, ast.Name):
                 assert path.name == "clock.py" or node.value.id != "asyncio", path.name
+
+
+def test_what_may_be_imported_where() -> None:
+    third_party = {"http.py": {"aiohttp", "yarl"}, "credentials.py": {"kubernetes", "yaml"}}
+    for path in PACKAGE.glob("*.py"):
+        allowed = {"informers", *sys.stdlib_module_names, *third_party.get(path.name, ())}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found = {(node.module or "").partition(".")[0]}
+            else:
+                continue
+            assert found <= allowed, f"{path.name}:{node.lineno}"
 
 
 def test_nothing_here_knows_what_it_is_used_for() -> None:

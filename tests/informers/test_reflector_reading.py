@@ -288,6 +288,8 @@ def test_r20_an_undecodable_initial_event_never_deletes(line: bytes, deleted: bo
             assert rig.told == (["-d1?"] if deleted else [])
             assert "d0" in rig.rows
             assert len(rig.observer.of("decode_failed")) == 1
+            await rig.settle(0 if deleted else 700)
+            assert ("d1" in rig.rows) is False, "what was kept out of caution is looked at again"
 
     run_virtual(main())
 
