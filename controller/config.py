@@ -12,16 +12,16 @@ To add an option, add a field to `Settings`; there is no second place.
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
 import yaml
 
+from controller.configfile import nearest, shown
+from controller.configfile import read as read_file
 from controller.terms import Terms
 from controller.values import (
     Address,
@@ -37,6 +37,7 @@ from controller.values import (
     Whole,
     write,
 )
+from informers.proxy import is_loopback
 
 PREFIX: Final = "AUTOBACKUP_"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
@@ -153,6 +154,28 @@ class Settings:
     metrics_address: Address | None = _option(  # noqa: RUF009
         "metricsAddress", Listen(), default=_METRICS, help="Where /metrics is served."
     )
+    metrics_secure: bool = _option(
+        "metrics.secure",
+        Switch(),
+        default=False,
+        help="Serve metrics over TLS, to whom the API server allows it (TokenReview, SubjectAccessReview).",
+    )
+    metrics_cert_file: str | None = _option(
+        "metrics.certFile",
+        Text("the path of a PEM file"),
+        default=None,
+        help="Certificate to serve metrics with, read again when it changes; without one it is made at start.",
+    )
+    metrics_key_file: str | None = _option(
+        "metrics.keyFile", Text("the path of a PEM file"), default=None, help="Private key of that certificate."
+    )
+    debug_endpoint: bool = _option(
+        "debugEndpoint.enabled",
+        Switch(),
+        default=False,
+        help="Serve /debug/ beside /metrics, under the same conditions; without metrics.secure only on a loopback "
+        "metricsAddress.",
+    )
     shutdown_grace_seconds: float = _option(
         "shutdownGraceSeconds",
         Seconds(0, 300),
@@ -251,13 +274,13 @@ def load(file: str | None = None, *, environ: Mapping[str, str], flags: argparse
         try:
             read = option.kind.read_text(raw) if text and isinstance(raw, str) else option.kind.read(raw)
         except ValueError:
-            problems.append(f"{source}: {_shown(raw)} is not allowed; allowed: {option.kind.allowed}")
+            problems.append(f"{source}: {shown(raw)} is not allowed; allowed: {option.kind.allowed}")
         else:
             values[option.name] = read
             sources[option.name] = source
 
     if path:
-        found = _from_file(path, problems)
+        found = read_file(path, [option.key for option in OPTIONS], problems)
         for option in OPTIONS:
             if option.key in found:
                 take(option, found[option.key], f"file {path}, {option.key}", text=False)
@@ -301,69 +324,29 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     health, metrics = settings.health_address, settings.metrics_address
     if health is not None and health == metrics and health.port:
         yield f"healthAddress and metricsAddress are both {health}: give one of them another port, or off"
+    yield from _of_metrics(settings)
     if settings.terms.problem():
         named = (settings.sources[name] for name in ("lease_seconds", "renew_seconds", "retry_seconds"))
         given = ", ".join(dict.fromkeys(source for source in named if source != DEFAULT))
         yield f"{given or 'leaderElection'}: {settings.terms.problem()}"
 
 
-def _shown(raw: object) -> str:
-    text = repr(raw)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys, of which the last one would win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is there twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _from_file(path: str, problems: list[str]) -> dict[str, object]:
-    """What the file sets, by dotted key."""
-    try:
-        data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  it is a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"file {path}: cannot be read: {error}")
-        return {}
-    except yaml.YAMLError as error:
-        problems.append(f"file {path}: is not YAML: {' '.join(str(error).split())}")
-        return {}
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        problems.append(f"file {path}: holds {_shown(data)} instead of keys with values")
-        return {}
-    found: dict[str, object] = {}
-    _collect(data, "", path, found, problems)
-    return found
-
-
-def _collect(data: Mapping[Any, object], at: str, path: str, found: dict[str, object], problems: list[str]) -> None:
-    known = [option.key for option in OPTIONS]
-    for name, value in data.items():
-        key = f"{at}{name}"
-        if key in known:
-            found[key] = value
-        elif any(other.startswith(f"{key}.") for other in known):
-            if isinstance(value, dict):
-                _collect(value, f"{key}.", path, found, problems)
-            else:
-                inside = ", ".join(other for other in known if other.startswith(f"{key}."))
-                problems.append(f"file {path}, {key}: {_shown(value)} is not allowed; it holds {inside}")
-        else:
-            problems.append(f"file {path}: unknown key {key}{_nearest(key, known)}")
+def _of_metrics(settings: Settings) -> Iterator[str]:
+    files = settings.metrics_cert_file, settings.metrics_key_file
+    if any(files) and not all(files):
+        given, missing = ("certFile", "keyFile") if files[0] else ("keyFile", "certFile")
+        yield f"metrics.{given} is set and metrics.{missing} is not: give both, or none to have a certificate made"
+    if any(files) and not settings.metrics_secure:
+        yield "metrics.certFile and metrics.keyFile have no effect without metrics.secure: set it to true, or drop them"
+    if settings.debug_endpoint:
+        where = settings.metrics_address
+        if where is None:
+            yield "debugEndpoint.enabled: it is served at metricsAddress, which is off"
+        elif not settings.metrics_secure and not is_loopback(where.host):
+            yield (
+                f"debugEndpoint.enabled: everybody could ask it at metricsAddress {where}; set metrics.secure to true, "
+                "or metricsAddress to one of this machine (127.0.0.1:8080)"
+            )
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str], problems: list[str]) -> None:
@@ -373,4 +356,4 @@ def _refuse_unknown_variables(environ: Mapping[str, str], problems: list[str]) -
             continue
         link = _SERVICE_LINK.search(name)
         if link is None or f"{name[: link.start()]}_SERVICE_HOST" not in environ:
-            problems.append(f"environment: unknown variable {name}{_nearest(name, known)}")
+            problems.append(f"environment: unknown variable {name}{nearest(name, known)}")

@@ -6,8 +6,8 @@ Contract:
 - `/metrics` is text for Prometheus or OpenMetrics, whichever the scraper prefers. It is rendered in a thread, because
   thousands of series take tens of milliseconds.
 - Port 0 is one that the system picks; `Server.port` tells which.
-
-Nothing here changes anything, and nothing secret is served; there is no authentication.
+- Health needs no authentication and tells nothing but which check fails and why. Whoever wants to know who asks for
+  metrics gives `metrics_application` a guard (see `controller.access`) and the server a context for TLS.
 
 Sources of the ideas: kube-apiserver's healthz package (form of the answers), prometheus-client's exposition.
 """
@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client.exposition import choose_encoder
 
 from controller.metrics import Metrics
@@ -91,8 +93,8 @@ def _answer(what: str, results: dict[str, str | None], *, verbose: bool) -> web.
     return web.Response(text="\n".join(lines) + "\n", status=500 if failed else 200)
 
 
-def metrics_application(metrics: Metrics) -> web.Application:
-    """Serves `/metrics`."""
+def metrics_application(metrics: Metrics, *, guard: Middleware | None = None) -> web.Application:
+    """Serves `/metrics`; `guard` decides who gets it."""
     rendering = asyncio.Lock()
 
     async def scrape(request: web.Request) -> web.Response:
@@ -102,7 +104,7 @@ def metrics_application(metrics: Metrics) -> web.Application:
             body = await asyncio.to_thread(encode, metrics.registry)
         return web.Response(body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    application = web.Application()
+    application = web.Application(middlewares=() if guard is None else (guard,))
     application.router.add_get("/metrics", scrape)
     return application
 
@@ -110,8 +112,11 @@ def metrics_application(metrics: Metrics) -> web.Application:
 class Server:
     """An application that is served while the context is open."""
 
-    def __init__(self, address: Address, application: web.Application, *, option: str) -> None:
+    def __init__(
+        self, address: Address, application: web.Application, *, option: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._address = address
+        self._tls = tls
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_STOP_SECONDS)
         self._option = option
         self.port = address.port
@@ -120,7 +125,7 @@ class Server:
     def url(self) -> str:
         """The address as a client on this machine would write it."""
         host = self._address.host or "localhost"
-        return f"http://{Address(host, self.port)}"
+        return f"{'https' if self._tls else 'http'}://{Address(host, self.port)}"
 
     async def __aenter__(self) -> Server:
         await self._runner.setup()
@@ -132,7 +137,7 @@ class Server:
                 f"listen on {self._address} ({self._option}): {error.strerror or error}; "
                 f"set {self._option} to an address that is free, or to off"
             ) from error
-        await web.SockSite(self._runner, listening).start()
+        await web.SockSite(self._runner, listening, ssl_context=self._tls).start()
         self.port = listening.getsockname()[1]
         return self
 

@@ -24,6 +24,7 @@ class WatchReport(InformerObserver):
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._clock = clock
+        self._failures: dict[Resource, Exception] = {}
         self._objects = metrics.gauge(f.INFORMER_OBJECTS)
         self._synced = metrics.gauge(f.INFORMER_SYNCED)
         self._last_event = metrics.gauge(f.INFORMER_LAST_EVENT)
@@ -53,6 +54,7 @@ class WatchReport(InformerObserver):
     def attempt_failed(
         self, resource: Resource, namespace: str, *, error: Exception, retry_in: float, repeated: bool
     ) -> None:
+        self._failures[resource] = error
         if repeated:
             return
         # An expired resourceVersion and a cut connection are everyday life; everything else somebody must know of.
@@ -66,6 +68,10 @@ class WatchReport(InformerObserver):
             err=str(error),
             retry_in_s=round(retry_in, 1),
         )
+
+    def failure(self, resource: Resource) -> Exception | None:
+        """The last failure that was told of this resource, which may be over."""
+        return self._failures.get(resource)
 
     def synced(self, resource: Resource, namespace: str, *, seconds: float) -> None:
         self._synced.labels(resource.plural).set(1)

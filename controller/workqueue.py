@@ -29,6 +29,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from heapq import nsmallest
+from itertools import islice
 from typing import Final, Generic, Protocol
 
 from controller.bands import BAND_OF, Bands
@@ -243,13 +245,30 @@ class WorkQueue(Generic[K]):
         ages = [now - entry.started for entry in self._processing]
         return sum(ages), max(ages, default=0.0)
 
-    def items(self) -> list[QueueItem[K]]:
-        """Everything the queue knows of, for people: what is processed, then what is next, then what is
-        delayed.
+    def states(self) -> dict[ItemState, int]:
+        """How many keys are in which state."""
+        dirty = sum(entry.again is not None for entry in self._processing)
+        return {
+            ItemState.PROCESSING: len(self._processing) - dirty,
+            ItemState.DIRTY: dirty,
+            ItemState.READY: len(self),
+            ItemState.DELAYED: len(self._delays),
+        }
+
+    def items(self, most: int | None = None) -> list[QueueItem[K]]:
+        """What the queue knows of, for people: what is processed, then what is next, then what is delayed; all
+        of it, or the first `most`.
         """
         now = self._monotonic()
-        delayed = sorted(self._delays, key=lambda entry: entry.due)
-        return [self._describe(entry, now) for entry in (*self._processing, *self._ready, *delayed)]
+        found = list(islice((*self._processing, *self._ready), most))
+        room = len(self._delays) if most is None else most - len(found)
+        found += nsmallest(room, self._delays, key=lambda entry: entry.due)
+        return [self._describe(entry, now) for entry in found]
+
+    def item(self, key: K) -> QueueItem[K] | None:
+        """What the queue knows of one key; None when it is not in it."""
+        entry = self._entries.get(key)
+        return None if entry is None else self._describe(entry, self._monotonic())
 
     def reason(self, key: K) -> str:
         """Why `key` is queued or processed; "" for a key that is neither."""

@@ -590,6 +590,16 @@ def test_items_show_state_reason_and_time() -> None:
             (B, ItemState.READY, FAN_OUT, "blueprint edited", 2.0),
             (C, ItemState.DELAYED, USER_EVENT, "look again", 3.0),
         ]
+        assert [[i.key for i in queue.items(most)] for most in range(4)] == [[], [A], [A, B], [A, B, C]]
+        assert [queue.item(key) for key in (A, B, C)] == queue.items()
+        assert queue.item(A._replace(name="unknown")) is None
+        queue.add(A)
+        assert queue.states() == {
+            ItemState.PROCESSING: 0,
+            ItemState.DIRTY: 1,
+            ItemState.READY: 1,
+            ItemState.DELAYED: 1,
+        }
         queue.retry(A)
         queue.done(A)
         assert [(i.key, i.failures) for i in queue.items() if i.key == A] == [(A, 1)]
