@@ -100,15 +100,15 @@ def _compile(name: str, spec_json: str) -> Blueprint:
 
 
 def _problems(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Refusal]:
+    unknown = dict.fromkeys((path, ref.name) for path, ref in references(template) if ref.name not in VARIABLES)
     found = [
         Refusal(
             Reason.UNKNOWN_VARIABLE,
             "spec." + ".".join(path),
-            f"${{{reference.name}}} no such variable",
-            hint=f"known are {', '.join(VARIABLES)}; write $${{{reference.name}}} for the literal text",
+            f"${{{name}}} no such variable",
+            hint=f"known are {', '.join(VARIABLES)}; write $${{…}} for the literal text",
         )
-        for path, reference in references(template)
-        if reference.name not in VARIABLES
+        for path, name in unknown
     ]
     try:
         provider_of(spec.get("backend") or {})

@@ -17,7 +17,7 @@ def deployment_key(name: str = "shop", namespace: str = NAMESPACE) -> Key:
     return Key("Deployment", namespace, name)
 
 
-def annotations(blueprint: str | None = "nightly", **more: str) -> dict[str, str]:
+def opting_in(blueprint: str | None = "nightly", **more: str) -> dict[str, str]:
     """Annotations of a target; `target_paths="/a"` becomes `stash.appscode.com/target-paths: /a`."""
     found = {f"stash.appscode.com/{name.replace('_', '-')}": value for name, value in more.items()}
     return found if blueprint is None else {OPT_IN: blueprint, **found}
@@ -36,7 +36,7 @@ def target(
         "name": name,
         "namespace": namespace,
         "labels": {"app": name, "argocd.argoproj.io/instance": name},
-        "annotations": dict(annotations() if annotated is None else annotated),
+        "annotations": dict(opting_in() if annotated is None else annotated),
     }
     if spec is None:
         spec = _default_spec(kind)

@@ -7,7 +7,8 @@ from typing import Any
 from reconcilers import marks
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
-from reconcilers.plan import Outcome, Plan, State
+from reconcilers.plan import ApplyStatus, Outcome, Plan, State
+from reconcilers.reasons import Reason
 from tests.reconcilers.objects import blueprint, deployment_key, target
 from tests.reconcilers.world import World
 
@@ -45,6 +46,11 @@ def serving(world: World, name: str = "deploy-shop", namespace: str = "demo") ->
 def only(plan: Plan) -> Outcome:
     assert len(plan.outcomes) == 1
     return plan.outcomes[0]
+
+
+def events(plan: Plan) -> list[Reason | None]:
+    """What each write of a plan tells the target's owner."""
+    return [None if isinstance(step, ApplyStatus) else step.event for step in plan.steps]
 
 
 def refused(world: World, key: Key = SHOP) -> Outcome:

@@ -103,8 +103,9 @@ def test_the_order_of_keys_does_not_matter(body: dict[str, Any]) -> None:
 
 
 def test_nothing_applied_has_no_fingerprint() -> None:
-    for fields in ({}, {"managedFields": None}, {"managedFields": []}):
-        assert live_fingerprint({"metadata": fields}) == ""
+    without: list[dict[str, Any]] = [{}, {"managedFields": None}, {"managedFields": []}]
+    for metadata in without:
+        assert live_fingerprint({"metadata": metadata}) == ""
     body = {"apiVersion": "v1", "kind": "K", "metadata": {"name": "n"}, "spec": {"a": 1}}
     assert live_fingerprint(applied(None, body, manager="kubectl")) == ""
 
@@ -137,7 +138,9 @@ def test_an_empty_map_that_somebody_fills_looks_changed() -> None:
 
 
 def test_sets_and_positions_in_field_paths() -> None:
-    fields = {"f:spec": {"f:set": {'v:"a"': {}, 'v:"z"': {}}, "f:at": {"i:1": {}, "i:7": {}}, "f:gone": {"f:x": {}}}}
+    fields: dict[str, Any] = {
+        "f:spec": {"f:set": {'v:"a"': {}, 'v:"z"': {}}, "f:at": {"i:1": {}, "i:7": {}}, "f:gone": {"f:x": {}}}
+    }
     live = {
         "metadata": {"managedFields": [{"manager": "autobackup", "operation": "Apply", "fieldsV1": fields}]},
         "spec": {"set": ["b", "a"], "at": [0, 1], "gone": 5},

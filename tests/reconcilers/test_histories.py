@@ -51,7 +51,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.tuples(st.just("delete configuration"), st.integers(0, 5), st.none()),
     st.tuples(st.just("remount"), st.just(TARGETS[0]), st.sampled_from(["/a", "/b"])),
 )
-histories = st.lists(st.tuples(actions, st.integers(0, 6)), min_size=1, max_size=10)
+histories = st.lists(st.tuples(actions, st.integers(0, 6)), min_size=4, max_size=12)
 
 
 def start() -> World:
@@ -114,7 +114,7 @@ def cut_off(world: World, steps: int) -> None:
     world.restart()
 
 
-@settings(max_examples=settings().max_examples // 3)
+@settings(max_examples=settings().max_examples // 5)
 @given(histories)
 @example([(("name", TARGETS[0], "weekly,hourly,nightly"), 0), (("name", TARGETS[0], "hourly,weekly"), 1)])
 @example([(("name", TARGETS[0], "nightly,hourly"), 0), (("back up", 0, None), 0), (("name", TARGETS[0], "hourly"), 1)])

@@ -16,13 +16,13 @@ from reconcilers.kinds import TARGETS
 from reconcilers.plan import Apply, Delete, Plan, State
 from reconcilers.reasons import Reason
 from tests.reconcilers.objects import (
-    annotations,
     blueprint,
+    opting_in,
     pods,
     s3,
     target,
 )
-from tests.reconcilers.sights import NIGHTLY, SHOP, bc, names, only, opted_in, prefix, refused, repo, settled
+from tests.reconcilers.sights import NIGHTLY, SHOP, bc, events, names, only, opted_in, prefix, refused, repo, settled
 from tests.reconcilers.world import World
 
 # opting in
@@ -32,10 +32,8 @@ def test_an_annotated_deployment_gets_repository_and_configuration() -> None:
     world = World(blueprint(), target())
     plan = world.reconcile(SHOP)
 
-    assert [(step.event, type(step)) for step in plan.steps] == [
-        (Reason.REPOSITORY_CREATED, Apply),
-        (Reason.CONFIGURATION_CREATED, Apply),
-    ]
+    assert events(plan) == [Reason.REPOSITORY_CREATED, Reason.CONFIGURATION_CREATED]
+    assert [type(step) for step in plan.steps] == [Apply, Apply]
     assert only(plan).state is State.CONFIGURED
     assert only(plan).repository == only(plan).configuration == ObjectKey("demo", "deploy-shop")
     assert only(plan).storage_secret == ObjectKey("demo", "storage")
@@ -200,7 +198,7 @@ def test_a_blueprint_edit_reaches_the_target(change: dict[str, Any], field: str,
     world = opted_in()
     world.respec("nightly", **change)
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.CONFIGURATION_UPDATED]
+    assert events(plan) == [Reason.CONFIGURATION_UPDATED]
     expected = {
         "hooks": change.get("hooks"),
         "interimVolumeTemplate": {"metadata": {"name": "shop-t"}},
@@ -232,7 +230,7 @@ def test_a_blueprint_edit_reaches_the_repository(change: dict[str, Any], field: 
     world.back_up(repo())
     world.respec("nightly", **change)
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.REPOSITORY_UPDATED]
+    assert events(plan) == [Reason.REPOSITORY_UPDATED]
     assert world.objects[repo()]["spec"][field] == value
     world.respec("nightly", **{field: None})
     world.converge(SHOP)
@@ -271,22 +269,21 @@ def test_opt_out_deletes_the_configuration_and_keeps_the_repository() -> None:
     kept = world.objects[repo()]
     world.annotate(SHOP, **{"backup-blueprint": None})
     plan = world.reconcile(SHOP)
-    assert [(type(step), step.event) for step in plan.steps] == [(Delete, Reason.CONFIGURATION_DELETED)]
+    assert events(plan) == [Reason.CONFIGURATION_DELETED]
+    assert [type(step) for step in plan.steps] == [Delete]
     assert plan.outcomes == ()
     assert bc() not in world.objects
     assert world.objects[repo()] == kept
     settled(world)
     world.annotate(SHOP, **{"backup-blueprint": "nightly"})
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.CONFIGURATION_CREATED]
+    assert events(plan) == [Reason.CONFIGURATION_CREATED]
     assert world.objects[repo()] == kept, "the same Repository serves again"
     settled(world)
 
 
 def test_removal_of_paths_and_mounts_is_no_opt_out() -> None:
-    world = World(
-        blueprint(), target(annotated=annotations(target_paths="/srv/data/a", volume_mounts="data:/srv/data"))
-    )
+    world = World(blueprint(), target(annotated=opting_in(target_paths="/srv/data/a", volume_mounts="data:/srv/data")))
     world.converge(SHOP)
     world.annotate(SHOP, target_paths=None, volume_mounts=None)
     world.converge(SHOP)

@@ -10,8 +10,8 @@ from reconcilers.keys import Key
 from reconcilers.plan import State
 from reconcilers.reasons import Reason
 from tests.reconcilers.objects import (
-    annotations,
     blueprint,
+    opting_in,
     pods,
     target,
 )
@@ -127,7 +127,7 @@ def test_a_changed_appbinding_is_followed() -> None:
     ],
 )
 def test_annotations_without_effect_are_told(kind: str, key: str, said: str) -> None:
-    world = World(blueprint(), target(kind, annotated={**annotations(), key: "/x"}))
+    world = World(blueprint(), target(kind, annotated={**opting_in(), key: "/x"}))
     outcome = only(world.reconcile(Key(kind, "demo", "shop")))
     assert outcome.state is State.CONFIGURED
     assert [note.reason for note in outcome.warnings] == [Reason.UNKNOWN_ANNOTATION]
@@ -140,5 +140,5 @@ def test_annotations_of_stash_itself_mean_nothing_to_us() -> None:
         "stash.appscode.com/last-applied-backup-invoker-kind": "BackupConfiguration",
         "stash.appscode.com/last-applied-restore-invoker-hash": "1",
     }
-    world = World(blueprint(), target(annotated={**annotations(), **own}))
+    world = World(blueprint(), target(annotated={**opting_in(), **own}))
     assert only(world.reconcile(SHOP)).warnings == ()

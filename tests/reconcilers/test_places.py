@@ -9,7 +9,7 @@ from reconcilers import marks
 from reconcilers.keys import Key
 from reconcilers.plan import Delete, State
 from reconcilers.reasons import Reason
-from tests.reconcilers.objects import annotations, blueprint, deployment_key, repository, s3, target
+from tests.reconcilers.objects import blueprint, deployment_key, opting_in, repository, s3, target
 from tests.reconcilers.sights import (
     NIGHTLY,
     SHOP,
@@ -158,7 +158,7 @@ def test_two_claimants_before_any_cache_shows_the_first() -> None:
 def test_spelling_does_not_make_another_location() -> None:
     world = World(
         blueprint(backend=s3("a//b/")), blueprint("other", backend=s3(" /a/b ")), target(),
-        target("StatefulSet", annotated=annotations("other")),
+        target("StatefulSet", annotated=opting_in("other")),
     )  # fmt: skip
     world.converge(SHOP)
     assert refused(world, Key("StatefulSet", "demo", "shop")).reason is Reason.LOCATION_CONFLICT
@@ -167,7 +167,7 @@ def test_spelling_does_not_make_another_location() -> None:
 def test_a_nested_location_is_a_warning() -> None:
     world = World(
         blueprint(backend=s3("a/b")), blueprint("other", backend=s3("a/b/c")), target(),
-        target("StatefulSet", annotated=annotations("other")),
+        target("StatefulSet", annotated=opting_in("other")),
     )  # fmt: skip
     world.converge()
     for key in world.targets():

@@ -6,9 +6,10 @@ import pytest
 
 from reconcilers.plan import State
 from reconcilers.reasons import Reason
-from tests.reconcilers.objects import annotations, blueprint, s3, target
+from tests.reconcilers.objects import blueprint, opting_in, s3, target
 from tests.reconcilers.sights import (
     SHOP,
+    events,
     names,
     prefix,
     repo,
@@ -28,7 +29,7 @@ def several(*listed: str) -> World:
         blueprint(),
         blueprint("hourly", backend=s3(OTHER), schedule="@hourly"),
         blueprint("weekly", backend=s3(THIRD), schedule="@weekly"),
-        target(annotated=annotations(",".join(listed))),
+        target(annotated=opting_in(",".join(listed))),
     )
     world.converge(SHOP)
     return world
@@ -112,7 +113,7 @@ def test_one_blueprint_replaced_by_two() -> None:
 
 
 def test_two_blueprints_of_one_location_are_refused_for_the_second() -> None:
-    world = World(blueprint(), blueprint("twin"), target(annotated=annotations("nightly,twin")))
+    world = World(blueprint(), blueprint("twin"), target(annotated=opting_in("nightly,twin")))
     world.converge(SHOP)
     first, second = world.outcomes[SHOP]
     assert (first.state, second.reason) == (State.CONFIGURED, Reason.LOCATION_CONFLICT)
@@ -140,7 +141,7 @@ def test_what_one_blueprint_leaves_another_goes_on_with() -> None:
     world.create(blueprint("again", schedule="@daily"))
     world.annotate(SHOP, **{"backup-blueprint": "hourly,again"})
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [
+    assert events(plan) == [
         Reason.REPOSITORY_SUCCEEDED,
         Reason.CONFIGURATION_CREATED,
         Reason.REPOSITORY_UPDATED,

@@ -14,7 +14,7 @@ from reconcilers.ports import SecretState, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, project_blueprint
 from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
-from tests.reconcilers.objects import annotations, blueprint, deployment_key, s3, target
+from tests.reconcilers.objects import blueprint, deployment_key, opting_in, s3, target
 from tests.reconcilers.sights import NIGHTLY, SHOP, settled
 from tests.reconcilers.world import World
 
@@ -286,7 +286,7 @@ def test_a_status_that_was_wiped_is_written_again_without_events_of_old_news() -
 
 
 def test_with_targets_in_a_cluster() -> None:
-    world = World(blueprint(), target(), target("StatefulSet", annotated=annotations(schedule="noon")))
+    world = World(blueprint(), target(), target("StatefulSet", annotated=opting_in(schedule="noon")))
     world.converge()
     world.converge(NIGHTLY)
     status = world.objects[NIGHTLY]["status"]

@@ -10,6 +10,7 @@ from tests.reconcilers.objects import blueprint, s3, target
 from tests.reconcilers.sights import (
     SHOP,
     bc,
+    events,
     names,
     opted_in,
     prefix,
@@ -34,7 +35,7 @@ def test_an_unused_repository_is_repointed() -> None:
     uid = world.objects[repo()]["metadata"]["uid"]
     world.respec("nightly", backend=s3(OTHER))
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.REPOSITORY_UPDATED]
+    assert events(plan) == [Reason.REPOSITORY_UPDATED]
     assert prefix(world.objects[repo()]) == "other/demo/deployment/shop"
     assert world.objects[repo()]["metadata"]["uid"] == uid
     assert names(world.repositories()) == ["deploy-shop"]
@@ -47,7 +48,7 @@ def test_a_repository_with_snapshots_gets_a_successor() -> None:
     spec = world.objects[repo()]["spec"]
     world.respec("nightly", backend=s3(OTHER))
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [
+    assert events(plan) == [
         Reason.REPOSITORY_SUCCEEDED,
         Reason.CONFIGURATION_UPDATED,
         None,
@@ -96,7 +97,7 @@ def test_a_changed_secret_or_endpoint_spelling_is_no_changed_location() -> None:
     backend["s3"]["prefix"] = "/" + backend["s3"]["prefix"] + "//"
     world.respec("nightly", backend=backend)
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.REPOSITORY_UPDATED]
+    assert events(plan) == [Reason.REPOSITORY_UPDATED]
     assert world.objects[repo()]["spec"]["backend"]["storageSecretName"] == "rotated"
     settled(world)
 
@@ -130,7 +131,7 @@ def switched(*, snapshots: bool) -> World:
 def test_another_blueprint_without_snapshots() -> None:
     world = switched(snapshots=False)
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.REPOSITORY_UPDATED, Reason.CONFIGURATION_UPDATED]
+    assert events(plan) == [Reason.REPOSITORY_UPDATED, Reason.CONFIGURATION_UPDATED]
     assert names(world.repositories()) == names(world.configurations()) == ["deploy-shop"]
     assert prefix(world.objects[repo()]) == "other/demo/deployment/shop"
     assert world.objects[bc()]["spec"]["schedule"] == "@hourly"

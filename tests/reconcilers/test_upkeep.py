@@ -12,15 +12,15 @@ from reconcilers.plan import Apply, Plan, State
 from reconcilers.ports import SecretState
 from reconcilers.reasons import Reason
 from tests.reconcilers.objects import (
-    annotations,
     blueprint,
     configuration,
     deployment_key,
+    opting_in,
     repository,
     s3,
     target,
 )
-from tests.reconcilers.sights import SHOP, bc, names, only, opted_in, refused, repo, settled
+from tests.reconcilers.sights import SHOP, bc, events, names, only, opted_in, refused, repo, settled
 from tests.reconcilers.world import World
 
 # storage Secret
@@ -59,7 +59,7 @@ def test_manual_edits_of_our_fields_are_reverted_and_others_kept(manager: str) -
 
     world.edit(bc(), drift, manager=manager)
     plan = world.reconcile(SHOP)
-    assert [step.event for step in plan.steps] == [Reason.CONFIGURATION_UPDATED]
+    assert events(plan) == [Reason.CONFIGURATION_UPDATED]
     found = world.objects[bc()]
     assert (found["spec"]["schedule"], found["spec"]["paused"]) == ("0 2 * * *", True)
     assert found["spec"]["retentionPolicy"]["prune"] is True
@@ -155,8 +155,8 @@ def test_two_targets_that_want_one_name_get_two() -> None:
         blueprint("b"),
         blueprint("c"),
         blueprint("b-c"),
-        target(name="a-b", annotated=annotations("c,b")),
-        target(name="a", annotated=annotations("b-c,b")),
+        target(name="a-b", annotated=opting_in("c,b")),
+        target(name="a", annotated=opting_in("b-c,b")),
     )
     world.converge()
     assert all(o.reason is Reason.LOCATION_CONFLICT for t in world.outcomes.values() for o in t[1:])
@@ -174,8 +174,8 @@ def test_two_targets_that_want_one_name_before_any_cache_shows_it() -> None:
         blueprint("c", **spec),
         blueprint("b-c", **spec),
         blueprint("z", backend=s3("z/${TARGET_UID}")),
-        target(name="a-b", annotated=annotations("c,z")),
-        target(name="a", annotated=annotations("b-c,z")),
+        target(name="a-b", annotated=opting_in("c,z")),
+        target(name="a", annotated=opting_in("b-c,z")),
     )
     with world.lag():
         for key in (deployment_key("a-b"), deployment_key("a")):
