@@ -1,7 +1,7 @@
 """Why caches are not complete or do not follow the API server, in words that name the way out.
 
-Contract: pure. The class of an error decides, never its text; what the server said stays part of the answer. Caches that
-are behind for one reason are named together.
+Contract: pure. The class of an error decides, never its text; what the server said stays part of the answer. Caches
+that are behind for one reason are named together.
 """
 
 from __future__ import annotations
