@@ -24,11 +24,28 @@ def rules() -> Iterator[tuple[str, str, set[str]]]:
                     yield group, resource, set(rule["verbs"])
 
 
+LEASE = {"get", "watch", "create", "update"}
+
+
 def test_only_our_own_kinds_may_be_written() -> None:
     for group, resource, verbs in rules():
+        if resource == "leases":
+            assert verbs == LEASE
+            continue
         allowed = READ | {"create", "patch", "delete"} if resource in OURS else READ
         assert verbs <= allowed, f"{group}/{resource}: {verbs - allowed}"
         assert "*" not in (group, resource)
+
+
+def test_the_lease_is_one_by_name() -> None:
+    """Also its creation: a role without the name would let the operator make any Lease there."""
+    named = [
+        rule.get("resourceNames")
+        for role in read_manifests(rights.FOLDER)
+        for rule in role["rules"]
+        if "leases" in rule["resources"]
+    ]
+    assert named == [["autobackup"]]
 
 
 def test_no_secret_no_pod_and_no_deletion_of_a_repository() -> None:

@@ -1,7 +1,8 @@
 """Least privilege for the operator's identity, from manifests/rbac.
 
-The rights on cluster-scoped objects are bound cluster-wide; those on namespaced ones cluster-wide too, or, where the
-operator watches only some namespaces, in those. The one Secret that the operator may look at is named.
+The rights on cluster-scoped objects are bound cluster-wide, and the one on the Lease in the operator's namespace; those
+on namespaced objects cluster-wide too, or, where the operator watches only some namespaces, in those. The one Secret
+that the operator may look at is named.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tools.controlplane.client import Object
 FOLDER = Path(__file__).parents[2] / "manifests" / "rbac"
 _GROUP = "rbac.authorization.k8s.io"
 _CLUSTER_SCOPED = "autobackup-blueprints"
+_OWN_NAMESPACE = "autobackup-leader-election"
 
 Create = Callable[[Object], object]
 
@@ -34,7 +36,12 @@ def grant(create: Create, identity: Identity, *, prefix: str = "", namespaces: t
         base = role["metadata"]["name"]
         name = prefix + base
         create({**role, "metadata": {**role["metadata"], "name": name}})
-        for namespace in ("",) if base == _CLUSTER_SCOPED or not namespaces else namespaces:
+        where = namespaces or ("",)
+        if base == _CLUSTER_SCOPED:
+            where = ("",)
+        elif base == _OWN_NAMESPACE:
+            where = (identity.namespace,)
+        for namespace in where:
             create(_binding("ClusterRole", name, identity, namespace=namespace))
 
 
