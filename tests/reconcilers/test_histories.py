@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from reconcilers import marks
 from reconcilers.keys import Key
 from reconcilers.rows import project_repository
+from tests.reconcilers import ssa
 from tests.reconcilers.objects import blueprint, configuration, pods, repository, s3, target
 from tests.reconcilers.sights import bc, repo, settled, specs
 from tests.reconcilers.world import World
@@ -162,3 +164,26 @@ def assert_one_owner_a_location(world: World) -> None:
         row = project_repository(obj)
         if row.mark is not None:
             assert owners.setdefault(row.location, row.mark.target) == row.mark.target, row.location
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(st.lists(st.tuples(actions, st.booleans()), min_size=4, max_size=12))
+@example([(("respec", "nightly", SPECS[2]), False), (("name", TARGETS[1], "nightly"), True)])
+def test_any_history_seen_late(history: list[tuple[Action, bool]]) -> None:
+    """While the caches lag, what was claimed a moment ago holds; what the server refuses is tried again."""
+    world = start()
+    for action, late in history:
+        act(world, action)
+        if late:
+            with world.lag():
+                for key in [*world.targets(), *world.targets()]:
+                    attempt(world, key)
+        world.converge(rounds=6)
+        assert_one_owner_a_location(world)
+    settled(world)
+
+
+def attempt(world: World, key: Key) -> None:
+    plan = world.plan(key)
+    with contextlib.suppress(ssa.ConflictError, ssa.MissingError):
+        world.execute(plan)
