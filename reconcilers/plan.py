@@ -90,7 +90,7 @@ class State(StrEnum):
     CONFIGURED = "configured"
     """Repository and BackupConfiguration are as they should be."""
     WAITING = "waiting"
-    """Someone else must act first: a blueprint is missing, an object is still being deleted."""
+    """It takes care of itself: an object is still being deleted, or a request is tried again."""
     FAILED = "failed"
     """The input cannot be used as it is; the last good objects stay applied."""
 
