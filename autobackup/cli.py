@@ -35,6 +35,8 @@ class Verb:
 VERBS = (
     Verb("run", "run the operator"),
     Verb("resolve", "show what the operator would apply for a target"),
+    Verb("check", "tell what is wrong with an installation, from outside"),
+    Verb("debug", "look inside a running operator"),
     Verb("version", "print the version"),
     Verb("completion", "print a completion script for a shell"),
 )

@@ -1,7 +1,8 @@
 """The user's cluster, with the user's rights: read, and ask what a write would do.
 
-Contract: credentials are those that kubectl would use. Nothing is ever changed: the only request that is not a GET is
-a server-side apply with `dryRun=All`. Of a Secret no more than its metadata is asked for.
+Contract: credentials are those that kubectl would use. Nothing is ever changed: the only requests that are not a GET
+are a server-side apply with `dryRun=All` and reviews of rights, which store nothing. Of a Secret no more than its
+metadata is asked for.
 
 `Unreachable` means that the cluster cannot be talked to at all, whatever is asked (no answer, no valid credentials, a
 server that fails). Every other refusal is an `ApiError` that concerns one object and is told there.
@@ -47,7 +48,7 @@ class Cluster:
     """One API server."""
 
     def __init__(self, transport: Transport, *, namespace: str, source: str) -> None:
-        self._transport = transport
+        self.transport = transport
         self.namespace = namespace
         self.source = source
 
@@ -59,17 +60,26 @@ class Cluster:
         except NotFound:
             return None
 
-    async def all_of(self, resource: Resource, namespace: str | None = None) -> list[Object]:
-        """All live objects of a kind, in one namespace or everywhere, page by page."""
+    async def all_of(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[Object]:
+        """All live objects of a kind, in one namespace or everywhere, perhaps only with these labels, page by page."""
         found: list[Object] = []
-        query = {"limit": str(_PAGE)}
+        first = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
+        query = first
         while True:
             page = await self._json("GET", resource.collection_path(namespace), query=query)
             found.extend(page.get("items") or ())
             rest = (page.get("metadata") or {}).get("continue")
             if not rest:
                 return found
-            query = {"limit": str(_PAGE), "continue": rest}
+            query = {**first, "continue": rest}
+
+    async def served(self, resource: Resource) -> frozenset[str]:
+        """The names that the API server serves in the group and version of a resource, subresources among them."""
+        try:
+            document = await self._json("GET", resource.api_path)
+        except NotFound:
+            return frozenset()
+        return frozenset(str(entry.get("name")) for entry in document.get("resources") or ())
 
     async def after(self, step: Apply) -> Object:
         """What the object would be after this apply, as the API server sees it."""
@@ -99,7 +109,7 @@ class Cluster:
         return [found[position] for position in sorted(found)]
 
     async def _json(self, method: str, path: str, **more: Any) -> Object:
-        found: Object = (await self._transport.request(method, path, **more)).json()
+        found: Object = (await self.transport.request(method, path, **more)).json()
         return found
 
 

@@ -16,6 +16,7 @@ from typing import TextIO
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
+_FINDING_STYLES = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[31m"}
 _DIFF_STYLES = (
     ("+++", "\x1b[1m"),
     ("---", "\x1b[1m"),
@@ -58,6 +59,15 @@ class Console:
             style = next((code for lead, code in _DIFF_STYLES if line.startswith(lead)), "")
             self._out.write(f"{style}{line.rstrip()}{_RESET}\n" if style else line)
 
+    def finding(self, level: str, subject: str, text: str, *, remedy: str = "") -> None:
+        """One line of a report, and what to do about it on the next."""
+        word = f"{level:<6}"
+        if self._colour_out:
+            word = f"{_FINDING_STYLES[level]}{word}{_RESET}"
+        self._out.write(f"{word}{subject:<11}{_one_line(text)}\n")
+        if remedy:
+            self._out.write(f"{'':<6}{'':<11}-> {_one_line(remedy)}\n")
+
     def error(self, text: str, *, where: str = "") -> None:
         self._tell("error", text, where)
 
@@ -75,6 +85,10 @@ class Console:
         # In the order in which things happened, also when both streams are one terminal.
         self._out.flush()
         self._err.write(f"{lead}{label} {printable(text)}\n")
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:

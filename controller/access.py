@@ -158,7 +158,9 @@ def _bearer(header: str) -> str:
 def _why(error: ApiError) -> dict[str, str]:
     found = {"err": str(error)}
     if isinstance(error, Forbidden):
-        found["fix"] = "bind the operator's account to the ClusterRole system:auth-delegator"
+        found["fix"] = (
+            "bind the ClusterRole autobackup-metrics-access (manifests/rbac/metrics) to the operator's account"
+        )
     return found
 
 

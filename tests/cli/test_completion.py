@@ -49,8 +49,8 @@ DEFAULT, ERROR, NO_FILES = 0, 1, 4
 @pytest.mark.parametrize(
     ("words", "found", "directive"),
     [
-        (("",), ["run", "resolve", "version", "completion"], NO_FILES),
-        ((), ["run", "resolve", "version", "completion"], NO_FILES),
+        (("",), ["run", "resolve", "check", "debug", "version", "completion"], NO_FILES),
+        ((), ["run", "resolve", "check", "debug", "version", "completion"], NO_FILES),
         (("re",), ["resolve"], NO_FILES),
         (("zzz",), [], NO_FILES),
         (("--debug", "ver"), ["version"], NO_FILES),
@@ -65,6 +65,7 @@ DEFAULT, ERROR, NO_FILES = 0, 1, 4
         (("resolve", "-n", ""), [], NO_FILES),
         (("resolve", "--as-if", "-o", "j"), ["json"], NO_FILES),
         (("resolve", "--as-if", "x", "-o", "j"), ["json"], NO_FILES),
+        (("debug", "p"), ["plan"], NO_FILES),
         (("completion", "z"), ["zsh"], NO_FILES),
         (("completion", "zsh", ""), [], NO_FILES),
         (("run", "--kubeconfig", ""), [], DEFAULT),
