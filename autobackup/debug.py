@@ -109,7 +109,8 @@ async def _ask(
     options: argparse.Namespace, method: str, path: str, *, query: Mapping[str, str], body: bytes | None
 ) -> Any:
     # Help and completion need no client.
-    from informers import AiohttpTransport, StaticCredentials  # noqa: PLC0415
+    from informers import AiohttpTransport  # noqa: PLC0415
+    from informers.credentials import StaticCredentials  # noqa: PLC0415
     from informers.errors import (  # noqa: PLC0415
         ApiError,
         BadRequest,
