@@ -8,10 +8,11 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane lint format test test-unit demo bench-quick image crds docs docs-check lock clean
+.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image \
+	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -32,6 +33,9 @@ venv: $(STAMP) ## Install the project and its locked dependencies into .venv
 controlplane: | python ## Find or build etcd, kube-apiserver and friends (once, 5 minutes)
 	@$(PYTHON) -m tools.controlplane build
 
+gotools: venv ## Find or build helm, kubeconform and kube-score (once, 3 minutes)
+	@$(BIN)/python -m tools.gotools
+
 lint: venv ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +45,7 @@ format: venv ## Put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: venv lint docs-check controlplane ## Everything: style, types, and all tests on a real API server
+test: venv lint docs-check controlplane gotools ## Everything: style, types, and all tests on a real API server
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: venv ## The tests that need no API server (seconds)
@@ -58,6 +62,14 @@ image: venv ## Build the container image with buildah, and list what is in it (B
 
 crds: venv ## Write manifests/crds
 	$(BIN)/python -m tools.crds
+
+manifests: venv gotools ## Write the kustomize tree from the chart
+	$(BIN)/python -m tools.manifests
+
+install.yaml: venv gotools ## Write build/install.yaml: everything in one file (IMAGE=name:tag)
+	@mkdir -p build
+	@$(BIN)/python -m tools.manifests install $(if $(IMAGE),--image $(IMAGE)) > build/install.yaml
+	@echo "kubectl apply --server-side -f build/install.yaml"
 
 docs: venv ## Write the generated part of docs/
 	$(BIN)/python -m tools.reference

@@ -1,7 +1,8 @@
 """The programs of the control plane: found, or built from source once.
 
 Order: $KUBEBUILDER_ASSETS if it holds kube-apiserver and etcd, as users of envtest expect; else the cache;
-else a build from the pinned modules in go.mod beside this file. The cache lies outside the checkout, keyed
+else a build from the pinned modules in go.mod beside this file (or, for other programs, in a go.mod of their own:
+`built`). The cache lies outside the checkout, keyed
 by everything that decides what comes out: go.mod, go.sum, flags and platform. It is filled by a rename
 under a lock, so it is complete or absent, and two builders do not build twice.
 
@@ -62,13 +63,19 @@ def cache_root() -> Path:
     return Path(base) / "autobackup"
 
 
-def cache_folder(name: str = "controlplane", packages: Mapping[str, str] = PACKAGES) -> Path:
+def cache_folder(
+    name: str = "controlplane",
+    packages: Mapping[str, str] = PACKAGES,
+    *,
+    module: Path | None = None,
+    flags: str | None = None,
+) -> Path:
     """Where the build of exactly these sources and flags is kept."""
     digest = hashlib.sha256()
-    for text in (linker_flags(), *packages.values(), platform.system(), platform.machine()):
+    for text in (linker_flags() if flags is None else flags, *packages.values(), platform.system(), platform.machine()):
         digest.update(text.encode() + b"\0")
     for pinned in ("go.mod", "go.sum"):
-        digest.update((MODULE / pinned).read_bytes() + b"\0")
+        digest.update(((module or MODULE) / pinned).read_bytes() + b"\0")
     return cache_root() / f"{name}-{digest.hexdigest()[:16]}"
 
 
@@ -86,19 +93,24 @@ def binaries() -> Path:
             f"$KUBEBUILDER_ASSETS is {assets}, which does not hold {' and '.join(NEEDED)}. "
             "Correct it, or unset it to have them built from source."
         )
-    return _built(cache_folder(), PACKAGES)
+    return built("controlplane", PACKAGES)
 
 
 def node_binaries() -> Path:
     """The folder with all of `NODE_PACKAGES`; $KUBEBUILDER_ASSETS never holds them, so it is not looked at."""
-    return _built(cache_folder("node", NODE_PACKAGES), NODE_PACKAGES)
+    return built("node", NODE_PACKAGES)
 
 
-def _built(folder: Path, packages: Mapping[str, str]) -> Path:
+def built(name: str, packages: Mapping[str, str], *, module: Path | None = None, flags: str | None = None) -> Path:
+    """The folder with these programs, each from its package, built from the go.mod in `module` unless they are there.
+
+    Without `module` and `flags` it is Kubernetes that is built.
+    """
+    folder = cache_folder(name, packages, module=module, flags=flags)
     if not _holds(folder, packages):
         with _locked(cache_root() / "lock"):
             if not _holds(folder, packages):
-                _build(folder, packages)
+                _build(folder, packages, module or MODULE, linker_flags() if flags is None else flags)
     return folder
 
 
@@ -114,14 +126,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(folder: Path, packages: Mapping[str, str]) -> None:
+def _build(folder: Path, packages: Mapping[str, str], module: Path, flags: str) -> None:
     progress = Progress()
     try:
         go = find_go(cache_root(), progress.say)
     except NoToolchain as error:
         raise BuildFailed(str(error)) from error
     wanted = ", ".join(packages)
-    progress.say(f"building {wanted} of Kubernetes {kubernetes_version()} with {go} (once; cached in {folder})")
+    of = f" of Kubernetes {kubernetes_version()}" if module == MODULE else ""
+    progress.say(f"building {wanted}{of} with {go} (once; cached in {folder})")
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -135,7 +148,7 @@ def _build(folder: Path, packages: Mapping[str, str]) -> None:
     def run(*arguments: str) -> list[str]:
         with subprocess.Popen(
             [str(go), *arguments],
-            cwd=MODULE,
+            cwd=module,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -159,7 +172,7 @@ def _build(folder: Path, packages: Mapping[str, str]) -> None:
             "-v",
             "-mod=readonly",
             "-buildvcs=false",
-            f"-ldflags={linker_flags()}",
+            f"-ldflags={flags}",
             "-o",
             f"{out}/",
             *packages.values(),

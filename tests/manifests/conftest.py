@@ -1,0 +1,13 @@
+"""Everything here takes programs that are built from source (helm, kubectl, linters), so none of it is a unit test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
