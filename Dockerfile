@@ -10,7 +10,7 @@ ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
 # The order of sets gets into bytecode.
-ENV PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+ENV PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 RUN python3 -m venv tools && python3 -m venv --without-pip /opt/autobackup
@@ -18,7 +18,7 @@ COPY requirements.lock tools/image/wheel.lock tools/image/sbom.lock ./
 # The secrets are for who has an index or a certificate authority of their own; without them they are not there.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
     tools/bin/pip install --quiet --require-hashes --only-binary :all: -r wheel.lock -r sbom.lock \
- && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --require-hashes -r requirements.lock
+ && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --no-compile --require-hashes -r requirements.lock
 # Two thirds of the Kubernetes client are a second, asynchronous one, and tests. Nothing here imports them.
 RUN rm -rf /opt/autobackup/lib/python3.*/site-packages/kubernetes/aio \
  && find /opt/autobackup/lib/python3.*/site-packages/kubernetes -name '*_test.py' -delete \
@@ -28,10 +28,13 @@ COPY informers informers
 COPY reconcilers reconcilers
 COPY controller controller
 COPY autobackup autobackup
-RUN tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir . . \
- && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --no-deps --no-index ./autobackup-*.whl \
- && find /opt/autobackup -name direct_url.json -delete \
- && /opt/autobackup/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/autobackup/lib
+# Found by name, not by path, pip leaves no record of where it was. Zip archives know no year before 1980.
+RUN SOURCE_DATE_EPOCH=315532800 tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir wheels . \
+ && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --no-compile --no-deps --no-index \
+      --find-links wheels autobackup \
+ && cd /opt/autobackup/lib/python3.*/site-packages \
+ && /opt/autobackup/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+      informers reconcilers controller autobackup
 COPY tools/image/inventory.py ./
 RUN tools/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file packages.json \
       /opt/autobackup/bin/python \
@@ -42,7 +45,7 @@ FROM ${BASE}
 # The base's own pip goes; its standard library gets the bytecode it lacks (python:slim ships none).
 RUN rm -rf /usr/share/python-wheels /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* \
       /usr/local/lib/python3.*/ensurepip /usr/lib/python3.*/ensurepip \
- && PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+ && PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
       -x '/(test|tests|idlelib|lib2to3|pydoc_data|turtledemo|site-packages|dist-packages)/' \
       "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/autobackup /opt/autobackup

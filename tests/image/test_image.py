@@ -64,7 +64,7 @@ def test_nothing_in_it_builds_or_installs(archive: Archive) -> None:
     assert "opt/autobackup/bin/autobackup" in names
     programs = {name.rpartition("/")[2] for name in names if re.search(r"(^|/)s?bin/[^/]+$", name)}
     assert "python3" in programs
-    assert not {name for name in programs if re.match(r"pip|uv$|gcc|cc$|c\+\+|ld(\.|$)|make$|git$|curl$|wget$", name)}
+    assert not {name for name in programs if re.match(r"pip|uv$|gcc|cc$|c\+\+|ld$|make$|git$|curl$|wget$", name)}
     assert not {name for name in names if re.search(r"(site|dist)-packages/(pip|setuptools|wheel)(/|-)", name)}
     assert not {name for name in names if name.endswith(".whl") or "/ensurepip/" in name}
     assert not {name for name in names if name.startswith(("run/secrets/", "build/", "root/.", "tmp/"))}
@@ -90,14 +90,19 @@ def test_everything_is_compiled_and_never_compared_with_its_source(archive: Arch
     assert flags == {UNCHECKED_HASH}
 
 
+def normal(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_its_inventory_names_all_there_is(image: Image, archive: Archive) -> None:
     inventory = json.loads(image.inventory.read_text())
     assert inventory["bomFormat"] == "CycloneDX"
     assert inventory["metadata"]["component"]["name"] == "autobackup"
-    listed = {(each["name"].lower(), each["version"]) for each in inventory["components"]}
+    listed = {(normal(each["name"]), each["version"]) for each in inventory["components"]}
     pinned = re.findall(r"^([\w.-]+)==(\S+) \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     assert len(pinned) > 20
-    assert {(name.lower(), version) for name, version in pinned} <= listed
+    assert {(normal(name), version) for name, version in pinned} <= listed
     by_purl = {each.get("purl", "").split("@")[0] for each in inventory["components"]}
     assert {"pkg:deb/debian/libc6", "pkg:pypi/aiohttp"} <= by_purl
     assert "cyclonedx-bom" not in {name for name, _ in listed}, "a tool of the build is no part of the image"
