@@ -37,7 +37,7 @@ from controller.leasewatch import LeaseWatch
 from controller.metrics import Metrics
 from controller.terms import JITTER, Terms
 from informers.clock import Clock
-from informers.errors import Conflict, NotFound
+from informers.errors import ApiError, Conflict, NotFound
 from informers.resource import ObjectKey
 from informers.transport import Transport
 
@@ -100,7 +100,10 @@ class Elector:
         self._renewed_at = 0.0
         self._due = 0.0
         self._why = ""
+        self._failure = ""
         self._resigning = False
+        # Whether something was sent and not answered: it may have been carried out.
+        self._unsure = False
         self._work: asyncio.Task[None] | None = None
         # Held during an attempt: whoever resigns does not cut it in two.
         self._attempting = asyncio.Lock()
@@ -132,9 +135,10 @@ class Elector:
         not be; then it runs out by itself."""
         self._resigning = True
         async with self._attempting:
+            if self.state is State.FOLLOWING:
+                self._enter(State.RESIGNED)
+                return self._unsure and await self._release()
             if self.state is not State.LEADING:
-                if self.state is State.FOLLOWING:
-                    self._enter(State.RESIGNED)
                 return False
             if not await self._stop_work():
                 self._lose("it was to be given back, but the work did not stop in time")
@@ -245,6 +249,8 @@ class Elector:
     async def _release(self) -> bool:
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
+                if self._unsure:
+                    await self._look()
                 while self._lease is not None and self._record.holder == self._identity:
                     try:
                         await self._put(released(self._lease, at=self._clock.wall()))
@@ -281,7 +287,7 @@ class Elector:
             self._changed_at = self._clock.boottime()
             if lease.record.holder != self._identity:
                 self._lose(f"it is held by {lease.record.holder or 'nobody'}")
-            if lease.record.holder != before.holder and self.state is State.FOLLOWING:
+            if lease.record.holder not in (before.holder, self._identity) and self.state is State.FOLLOWING:
                 self._tell_holder(lease.record)
         # A leader's own renewals come back by the watch; they are no reason to renew.
         if self.state is State.FOLLOWING and self._record != before:
@@ -313,7 +319,13 @@ class Elector:
         limit = self._terms.attempt
         # By PUT, also the first time: the right to create can then be given for this one name.
         query = {"fieldManager": MANAGER, "timeout": f"{limit:.3f}s"}
-        response = await self._transport.request("PUT", self._path, query=query, body=body, timeout=limit)
+        self._unsure = True
+        try:
+            response = await self._transport.request("PUT", self._path, query=query, body=body, timeout=limit)
+        except ApiError as error:
+            self._unsure = not 400 <= error.status < 500
+            raise
+        self._unsure = False
         self._observe(read(response.json()))
 
     # ---- inside
@@ -328,11 +340,18 @@ class Elector:
         except Exception as error:
             # What was sent may have been carried out: the next attempt begins with a look.
             self._known = False
-            leading = self.state is State.LEADING
-            level = _log.warning if leading else _log.info
-            level("An attempt on the Lease failed", leading=leading, err=str(error) or type(error).__name__)
+            self._tell_failure(str(error) or type(error).__name__)
             return False
+        self._failure = ""
         return True
+
+    def _tell_failure(self, failure: str) -> None:
+        """Once, and again when it is another one: a follower may try for hours."""
+        level = _log.debug
+        if failure != self._failure:
+            level = _log.warning if self._leads() else _log.info
+        self._failure = failure
+        level("An attempt on the Lease failed", leading=self._leads(), err=failure)
 
     async def _pause(self, seconds: float) -> None:
         """Until then, or until something is new since the step began."""
