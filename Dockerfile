@@ -42,14 +42,14 @@ RUN tools/bin/cyclonedx-py environment --output-reproducible --output-format JSO
  && python3 inventory.py packages.json > /opt/autobackup/share/autobackup.cdx.json
 
 FROM ${BASE}
+ENV PATH=/opt/autobackup/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 # The base's own pip goes; its standard library gets the bytecode it lacks (python:slim ships none).
 RUN rm -rf /usr/share/python-wheels /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* \
       /usr/local/lib/python3.*/ensurepip /usr/lib/python3.*/ensurepip \
- && PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+ && PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
       -x '/(test|tests|idlelib|lib2to3|pydoc_data|turtledemo|site-packages|dist-packages)/' \
       "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/autobackup /opt/autobackup
-ENV PATH=/opt/autobackup/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /
 USER 65532:65532
 # Probes and metrics.
