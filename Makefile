@@ -25,7 +25,7 @@ $(STAMP): requirements-dev.lock setup.cfg pyproject.toml | python
 	@echo "installing the locked dependencies into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qqq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 venv: $(STAMP) ## Install the project and its locked dependencies into .venv
