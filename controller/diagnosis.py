@@ -1,7 +1,7 @@
 """Why caches are not complete or do not follow the API server, in words that name the way out.
 
-Contract: pure. The class of an error decides, never its text; what the server said stays part of the answer. Caches
-that are behind for one reason are named together.
+Contract: pure. The class of an error decides, never its text. Caches that are behind for one reason are named
+together, so what the server said of each of them is left to the log.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def explain(resource: Resource, failure: Exception) -> str:
         case NotFound():
             return f"{resource.api_version} is not served by the API server"
         case Forbidden():
-            return f"{_line(failure.message)}; grant the rights in manifests/rbac to this account, see {RIGHTS}"
+            return f"403, this account may not list and watch it; grant it the rights in manifests/rbac, see {RIGHTS}"
         case Unauthorized():
             return "the API server answers 401, it does not accept the credentials; check that they are valid"
         case TransportError():
