@@ -109,7 +109,8 @@ class Elector:
         self._attempting = asyncio.Lock()
         self._wake = asyncio.Event()
         self._lost = asyncio.Event()
-        self._names = {"identity": identity, "lease": f"{key.namespace}/{key.name}"}
+        self.lease = f"{key.namespace}/{key.name}"
+        self._names = {"identity": identity, "lease": self.lease}
 
     # ---- for the process
 
