@@ -43,7 +43,7 @@ class InFlight:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._held -= 1
-            else:
+            elif waiter in self._waiters:  # `_admit` may have passed it over already
                 self._waiters.remove(waiter)
             self._admit()
             raise

@@ -359,7 +359,7 @@ class WorkQueue(Generic[K]):
             if waiter.done() and not waiter.cancelled():
                 # It was our turn to look; somebody else has to.
                 self._wake()
-            else:
+            elif waiter in self._waiters:  # `_wake` may have passed it over already
                 self._waiters.remove(waiter)
             raise
 

@@ -70,3 +70,20 @@ async def test_waiter_cancelled_after_admission_leaks_nothing() -> None:
         waiter.cancel()
     async with asyncio.timeout(1):
         await hold()
+
+
+async def test_waiters_cancelled_together_end_as_cancelled() -> None:
+    bound = InFlight(1)
+
+    async def hold() -> None:
+        async with bound:
+            pass
+
+    await bound.__aenter__()
+    waiters = [asyncio.create_task(hold()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for waiter in waiters:
+        waiter.cancel()
+    await bound.__aexit__(None, None, None)  # passes over all of them before any of them runs
+    assert await asyncio.gather(*waiters, return_exceptions=True)
+    assert all(waiter.cancelled() for waiter in waiters)

@@ -516,6 +516,22 @@ def test_q14_ten_thousand_delayed_keys_cost_one_timer_and_no_task() -> None:
     run(scenario)
 
 
+def test_workers_cancelled_together_end_as_cancelled() -> None:
+    """Found by killing processes at every request: with a key added in the same turn, as a child's change does."""
+
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        workers = [asyncio.create_task(queue.get()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for worker in workers:
+            worker.cancel()
+        queue.add(A)  # looks for somebody to wake, and passes over all of them before any of them runs
+        await asyncio.wait(workers)
+        assert all(worker.cancelled() for worker in workers)
+
+    run(scenario)
+
+
 def test_a_cancelled_worker_passes_its_turn_on() -> None:
     async def scenario(clock: LoopClock) -> None:
         queue: WorkQueue[Key] = WorkQueue(clock)
