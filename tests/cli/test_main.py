@@ -204,6 +204,9 @@ def test_colour_is_for_terminals_that_want_it(
     console = Console(out, err, environ=environ)
     console.error("bad")
     console.difference("--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n z\n")
+    console.finding("fail", "crds", "gone\x1b[0m", remedy="install\nthem")
+    assert ("\x1b[31mfail  \x1b[0mcrds" in out.getvalue()) is coloured
+    assert "crds       gone\\x1b[0m\n                 -> install them\n" in out.getvalue()
     assert ("\x1b[" in err.getvalue()) is coloured
     assert ("\x1b[32m+y\x1b[0m\n" in out.getvalue()) is coloured
 

@@ -213,6 +213,37 @@ def test_two_servers_cannot_share_a_port() -> None:
     assert settings.health_address == Address("", 0)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--metrics-cert-file=a", "--metrics-secure"), "metrics.certFile is set and metrics.keyFile is not"),
+        (("--metrics-key-file=a", "--metrics-secure"), "metrics.keyFile is set and metrics.certFile is not"),
+        (("--metrics-cert-file=a", "--metrics-key-file=b"), "have no effect without metrics.secure"),
+        (("--debug-endpoint",), "everybody could ask it at metricsAddress :8080"),
+        (("--debug-endpoint", "--metrics-address=10.0.0.1:8080"), "or metricsAddress to one of this machine"),
+        (("--debug-endpoint", "--metrics-address=off", "--metrics-secure"), "metricsAddress, which is off"),
+    ],
+)
+def test_what_would_be_open_or_without_effect_is_refused(given: tuple[str, ...], told: str) -> None:
+    (found,) = problems(given=given)
+    assert told in found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--metrics-secure",),
+        ("--metrics-secure", "--metrics-cert-file=a", "--metrics-key-file=b", "--debug-endpoint"),
+        ("--debug-endpoint", "--metrics-address=127.0.0.1:0"),
+        ("--debug-endpoint", "--metrics-address=[::1]:8080"),
+        ("--debug-endpoint", "--metrics-address=localhost:8080"),
+    ],
+)
+def test_what_is_safe_is_accepted(given: tuple[str, ...]) -> None:
+    settings = load(environ={}, flags=flags(*given))
+    assert settings.metrics_secure or settings.debug_endpoint
+
+
 @pytest.mark.parametrize("off", ["off", "'off'", "false"])
 def test_a_server_can_be_off_however_yaml_reads_the_word(off: str, tmp_path: Path) -> None:
     assert load(written(tmp_path, f"metricsAddress: {off}\n"), environ={}).metrics_address is None
