@@ -13,6 +13,7 @@ SETUP = Path(__file__).parents[2] / "setup.cfg"
 
 _WHY = {
     "aiohttp": "HTTP client (watches, writes) and server (health, metrics). `kubernetes` depends on it already.",
+    "cryptography": "The certificate of secured metrics where no files are given; imported only then.",
     "cachetools": "Bounded caches with least-recently-used and timed eviction.",
     "cronsim": "Parses cron expressions and tells whether such a time ever comes.",
     "kubernetes": "Reads kubeconfig files with all their ways to log in. Imported only when a kubeconfig is used.",
