@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image \
+.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image cluster \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
@@ -59,6 +59,9 @@ bench-quick: venv controlplane ## Measure speed and memory with 10,000 Deploymen
 
 image: venv ## Build the container image with buildah, and list what is in it (BASE=... on that image)
 	@$(BIN)/python -m tools.image $(if $(BASE),--base $(BASE)) $(ARGS)
+
+cluster: venv controlplane ## Run a one-node Kubernetes in namespaces of its own until Ctrl-C (as root)
+	@$(BIN)/python -m tools.cluster run $(ARGS)
 
 crds: venv ## Write manifests/crds
 	$(BIN)/python -m tools.crds

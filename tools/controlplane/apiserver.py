@@ -73,7 +73,9 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        # A server on every address makes a certificate for this name, not for the loopback's number.
+        host = "localhost" if self.flags.get("bind-address") == "0.0.0.0" else "127.0.0.1"
+        return f"https://{host}:{self.port}"
 
     @property
     def ca_file(self) -> Path:

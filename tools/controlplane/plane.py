@@ -41,8 +41,10 @@ class ControlPlane:
         etcd_flags: Flags | None = None,
         users: dict[str, User] | None = None,
         audit: bool = True,
+        root: Path | None = None,
     ) -> None:
         self.assets = assets
+        self._root = root
         self.users = {**standard_users(), **(users or {})}
         self._apiserver_flags = dict(apiserver_flags or {})
         self._etcd_flags = dict(etcd_flags or {})
@@ -74,7 +76,7 @@ class ControlPlane:
             raise ControlPlaneError("the control plane runs already")
         if self.assets is None:
             self.assets = binaries()
-        self._workdir = WorkDir()
+        self._workdir = WorkDir(self._root)
         atexit.register(self.close)
         try:
             (self.folder / "tokens.csv").write_text(token_file(self.users.values()))

@@ -29,8 +29,8 @@ def _root() -> Path:
 class WorkDir:
     """A private folder, held until `remove()`."""
 
-    def __init__(self) -> None:
-        root = _root()
+    def __init__(self, root: Path | None = None) -> None:
+        root = root or _root()
         _remove_abandoned(root)
         starting = Path(tempfile.mkdtemp(prefix=_STARTING, dir=root))
         self._lock = os.open(starting / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

@@ -48,6 +48,8 @@ def run_buildah(*arguments: str, environment: Mapping[str, str] | None = None) -
     store = cache_root() / "buildah"
     store.mkdir(parents=True, exist_ok=True)
     command = ["buildah", "--root", str(store / "root"), "--runroot", str(store / "run"), *arguments]
+    if os.geteuid() == 0:  # what it mounts on its store would stay mounted
+        command = ["unshare", "--mount", *command]
     answer = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}, cwd="/"
     )
