@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tools.reference.command import render_command
 from tools.reference.dependencies import render_dependencies
 from tools.reference.fields import render_fields
+from tools.reference.machinery import render_machinery
 from tools.reference.markdown import page
 from tools.reference.running import render_configuration, render_exit_codes, render_metrics
 from tools.reference.targets import render_annotations, render_objects, render_variables
@@ -23,6 +24,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("configuration.md", "file keys, variables and flags of the operator", render_configuration),
     ("command.md", "the verbs of `autobackup` and their options", render_command),
     ("exit-codes.md", "how the command ends", render_exit_codes),
+    ("machinery.md", "the rules of informers, queue, writer and election, each with its tests", render_machinery),
     ("dependencies.md", "each package and why it is there", render_dependencies),
 )
 
