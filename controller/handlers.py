@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
 from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.workqueue import WorkQueue
 from informers import Added, Deleted, Delta, Row, Updated
 from informers.resource import ObjectKey
+from informers.shared import FailureHandler
 from reconcilers import mapping
 from reconcilers.keys import Key
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
@@ -25,18 +27,19 @@ Owned = TypeVar("Owned", RepositoryRow, ConfigurationRow)
 class Handlers:
     """Enqueues what each change concerns."""
 
-    def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes) -> None:
+    def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes, barrier: WriteBarrier) -> None:
         self._queue = queue
+        self._barrier = barrier
         self._view = view
         self._outcomes = outcomes
 
     def attach(self, caches: Caches) -> None:
         """Register with every informer. What is in the stores already is handed over at once."""
-        caches.blueprints.add_handler(self.on_blueprint, name="blueprint-targets")
+        caches.blueprints.add_handler(self.on_blueprint, name="blueprint-targets", on_failure=self._blueprint_failed)
         for kind, informer in caches.targets.items():
-            informer.add_handler(self.on_target, name=f"{kind.lower()}-targets")
-        caches.repositories.add_handler(self.on_owned, name="repository-owners")
-        caches.configurations.add_handler(self.on_owned, name="configuration-owners")
+            informer.add_handler(self.on_target, name=f"{kind.lower()}-targets", on_failure=self._target_failed(kind))
+        caches.repositories.add_handler(self.on_owned, name="repository-owners", on_failure=self._owned_failed)
+        caches.configurations.add_handler(self.on_owned, name="configuration-owners", on_failure=self._owned_failed)
 
     def on_target(self, delta: Delta[TargetRow]) -> None:
         old, new, initial = _rows(delta)
@@ -48,15 +51,19 @@ class Handlers:
         row = new or old
         if row is None:
             return
-        priority = INITIAL_LIST if initial else USER_EVENT
-        self._queue.add(mapping.blueprint_key(row.name), priority=priority, reason=_reason("blueprint", delta))
+        key = mapping.blueprint_key(row.name)
+        if new is None or not self._barrier.is_own(key, new.uid, new.resource_version):
+            priority = INITIAL_LIST if initial else USER_EVENT
+            self._queue.add(key, priority=priority, reason=_reason("blueprint", delta))
         if not initial and mapping.affects_targets(old, new):
-            for key in self._view.targets_of(row.name):
-                self._queue.add(key, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
+            for target in self._view.targets_of(row.name):
+                self._queue.add(target, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
 
     def on_owned(self, delta: Delta[Owned]) -> None:
         old, new, initial = _rows(delta)
         for key in mapping.owner_keys(old, new):
+            if new is not None and self._barrier.is_own(key, new.uid, new.resource_version):
+                continue
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
         if mapping.frees_something(old, new):
             for key in self._outcomes.conflicted():
@@ -68,6 +75,25 @@ class Handlers:
             self._queue.add(key, priority=FAN_OUT, reason="storage Secret changed")
         for name in self._outcomes.storage_secrets().get(secret, ()):
             self._queue.add(mapping.blueprint_key(name), priority=FAN_OUT, reason="storage Secret changed")
+
+    # A handler that raised has not queued what it should have; that must not wait for the next event (H3).
+
+    def _target_failed(self, kind: str) -> FailureHandler:
+        return lambda key, _: self._queue_after_failure(Key(kind, *key))
+
+    def _blueprint_failed(self, key: ObjectKey, _: Exception) -> None:
+        self._queue_after_failure(mapping.blueprint_key(key.name))
+        for target in self._view.targets_of(key.name):
+            self._queue_after_failure(target)
+
+    def _owned_failed(self, key: ObjectKey, _: Exception) -> None:
+        rows = (self._view.repository(key), self._view.configuration(key))
+        marked = {row.mark.target for row in rows if row is not None and row.mark is not None}
+        for target in sorted(marked.union(self._outcomes.made(key))):
+            self._queue_after_failure(target)
+
+    def _queue_after_failure(self, key: Key) -> None:
+        self._queue.add(key, priority=INITIAL_LIST, reason="a handler failed")
 
 
 def _rows(delta: Delta[R]) -> tuple[R | None, R | None, bool]:

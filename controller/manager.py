@@ -210,7 +210,8 @@ class Operator:
             secrets=self._secrets,
             applier=applier,
         )
-        self._handlers = Handlers(queue=self._queue, view=self.view, outcomes=self._outcomes)
+        barrier = WriteBarrier(self._revision_of)
+        self._handlers = Handlers(queue=self._queue, view=self.view, outcomes=self._outcomes, barrier=barrier)
         self._machinery = Machinery(
             queue=self._queue,
             view=self.view,
@@ -218,7 +219,7 @@ class Operator:
             templates=templates,
             claims=claims,
             outcomes=self._outcomes,
-            barrier=WriteBarrier(self._revision_of),
+            barrier=barrier,
             brake=Brake(),
             clock=clock,
             metrics=metrics,

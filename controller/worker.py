@@ -30,7 +30,7 @@ from informers.clock import Clock
 from informers.errors import ApiError
 from reconcilers import mapping
 from reconcilers.keys import Key
-from reconcilers.kinds import BLUEPRINT
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION
 from reconcilers.plan import Apply, ApplyStatus, Delete, EventIntent, Outcome, Plan, State, Step
 from reconcilers.reasons import Reason
 from reconcilers.status import PROGRESS_SECONDS, plan_blueprint
@@ -122,12 +122,12 @@ class Worker:
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
-        if plan.steps:
-            m.claims.take(plan.claims)
-        else:
+        if _updates_in_place(plan):
             m.claims.release(plan.claims)
+        else:
+            m.claims.take(plan.claims)
         if again is None:
-            failures, again = await self._execute(key, plan)
+            failures, again = await self._carry_out(key, plan)
         else:
             failures = {outcome.blueprint: again.verdict for outcome in plan.outcomes}
         if key.kind != BLUEPRINT.kind:
@@ -162,6 +162,22 @@ class Worker:
             for name in (row.blueprints if row else ())
         )
         return Plan(outcomes=outcomes, subject=plan.subject), _Again(verdict)
+
+    async def _carry_out(self, key: Key, plan: Plan) -> tuple[dict[str, Verdict], _Again | None]:
+        """Run the steps of a plan, and look again if the caches show more meanwhile than what was written.
+
+        After updates in place, what the caches show then is what the plan wanted. After anything else there is one more
+        look when they have caught up: it gives back what the plan claimed.
+        """
+        if not plan.steps:
+            return {}, None
+        m = self._m
+        m.barrier.begin(key)
+        try:
+            return await self._execute(key, plan)
+        finally:
+            if m.barrier.end(key, then_look=not _updates_in_place(plan)):
+                m.queue.add(key, priority=CHILD_DRIFT, reason="changed meanwhile")
 
     async def _execute(self, key: Key, plan: Plan) -> tuple[dict[str, Verdict], _Again | None]:
         """Run the steps of a plan. Returns the failures by blueprint and the gravest of them."""
@@ -326,6 +342,15 @@ class Worker:
 
 def _fields(key: Key) -> dict[str, str]:
     return {"controller": key.kind.lower(), "kind": key.kind, "namespace": key.namespace, "name": key.name}
+
+
+def _updates_in_place(plan: Plan) -> bool:
+    """Whether all names and locations that the plan takes are shown by the caches already: nothing is made, no
+    Repository is changed."""
+    return all(
+        isinstance(step, ApplyStatus) or (isinstance(step, Apply) and bool(step.uid) and step.resource == CONFIGURATION)
+        for step in plan.steps
+    )
 
 
 def workers(machinery: Machinery, count: int) -> Sequence[Worker]:

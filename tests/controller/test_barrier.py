@@ -65,3 +65,73 @@ def test_a_claim_ends_by_itself() -> None:
     claims.take([Claim("location x", "a")])
     clock.spent += 61
     assert claims.claimant("location x") is None
+
+
+class TestOwnWritesComeBack:
+    """What a cache shows is compared with what was written, whichever comes first: the watch or the answer."""
+
+    def barrier(self) -> WriteBarrier:
+        return WriteBarrier(lambda resource, namespace: 0)
+
+    def test_an_update_needs_no_second_look(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        assert not barrier.end(KEY, then_look=False)
+        assert barrier.is_own(KEY, "uid", 8)
+        assert barrier.wait(KEY) == 0, "what was shown is not waited for"
+        assert not barrier.is_own(KEY, "uid", 8), "once"
+
+    def test_a_watch_may_be_faster_than_the_answer(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        assert barrier.is_own(KEY, "uid", 8)
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        assert not barrier.end(KEY, then_look=False)
+
+    def test_what_somebody_else_wrote_meanwhile_calls_for_a_look(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        assert barrier.is_own(KEY, "uid", 7), "undecided until the answers are here"
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        assert barrier.end(KEY, then_look=False)
+
+    def test_what_somebody_else_wrote_later_calls_for_a_look(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        barrier.end(KEY, then_look=False)
+        assert not barrier.is_own(KEY, "uid", 9)
+        assert not barrier.is_own(KEY, "another", 8)
+        assert not barrier.is_own(Key("Deployment", "demo", "b"), "uid", 8)
+
+    def test_a_write_without_an_answer_calls_for_a_look_when_it_is_shown(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        assert barrier.is_own(KEY, "uid", 8)
+        assert barrier.end(KEY, then_look=False)
+
+    def test_the_last_of_several_calls_for_a_look_where_that_is_wanted(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        barrier.wrote(KEY, wrote(REPOSITORY, 7))
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        assert barrier.is_own(KEY, "uid", 7)
+        assert not barrier.end(KEY, then_look=True)
+        assert not barrier.is_own(KEY, "uid", 8)
+
+    def test_all_of_them_shown_before_the_answers_call_for_a_look_at_once(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        barrier.is_own(KEY, "uid", 7)
+        barrier.wrote(KEY, wrote(REPOSITORY, 7))
+        assert barrier.end(KEY, then_look=True)
+
+    def test_the_next_writes_forget_what_was_never_shown(self) -> None:
+        barrier = self.barrier()
+        barrier.begin(KEY)
+        barrier.wrote(KEY, wrote(CONFIGURATION, 8))
+        barrier.end(KEY, then_look=False)
+        barrier.begin(KEY)
+        barrier.end(KEY, then_look=False)
+        assert not barrier.is_own(KEY, "uid", 9)
