@@ -91,6 +91,14 @@ class Outcomes:
             if any(outcome.storage_secret == secret for outcome in outcomes)
         ]
 
+    def made(self, key: ObjectKey) -> list[Key]:
+        """The targets for which a Repository or BackupConfiguration of this name was made."""
+        return [
+            target
+            for target, outcomes in self._by_target.items()
+            if any(key in (outcome.repository, outcome.configuration) for outcome in outcomes)
+        ]
+
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of outcomes by kind of target and state."""
         found: dict[tuple[str, str], int] = {}

@@ -1,0 +1,183 @@
+"""From changes in caches to queued keys, with informers on a scripted server: H3, H8, H9, L12."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from controller.barrier import WriteBarrier
+from controller.caches import Caches, View
+from controller.handlers import Handlers
+from controller.outcomes import Outcomes
+from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
+from controller.workqueue import WorkQueue
+from informers import InformerFactory, InformerObserver, ObjectKey, Resource
+from reconcilers import marks
+from reconcilers.keys import Key
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.plan import Outcome, State
+from reconcilers.reasons import Reason
+from tests.support.fakeapi import FakeApi
+from tests.support.virtualtime import VirtualClock, run_virtual
+
+DEPLOYMENTS = TARGETS["Deployment"].resource
+NIGHTLY = {"stash.appscode.com/backup-blueprint": "nightly"}
+SHOP, BLOG = Key("Deployment", "ns", "shop"), Key("Deployment", "ns", "blog")
+
+
+class Failures(InformerObserver):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def handler_failed(self, resource: Resource, handler: str, key: ObjectKey, error: Exception) -> None:
+        self.seen.append(handler)
+
+
+class Rig:
+    """All caches of the operator on one server, the queue, and nobody who works."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi(DEPLOYMENTS, *(kind.resource for kind in TARGETS.values() if kind.resource != DEPLOYMENTS))
+        for resource in (BLUEPRINT, REPOSITORY, CONFIGURATION):
+            self.api.serve(resource, custom=True)
+        self.clock = VirtualClock()
+        self.failures = Failures()
+        self.factory = InformerFactory(self.api, self.clock, self.failures)
+        self.caches = Caches.register(self.factory, namespaces=(), openshift=False)
+        self.outcomes = Outcomes()
+        self.queue: WorkQueue[Key] = WorkQueue(self.clock)
+        nobody = cast("Any", _Nobody())
+        self.view = View(
+            self.caches, claims=nobody, outcomes=self.outcomes, templates=nobody, secrets=nobody, applier=nobody
+        )
+        given: dict[str, Any] = {"queue": self.queue, "view": self.view, "outcomes": self.outcomes}
+        if "barrier" in inspect.signature(Handlers).parameters:
+            given["barrier"] = WriteBarrier(lambda resource, namespace: 0)
+        self.handlers = Handlers(**given)
+
+    @asynccontextmanager
+    async def synced(self) -> AsyncIterator[Rig]:
+        task = asyncio.create_task(self.factory.run())
+        try:
+            await self.factory.wait_synced(60)
+            yield self
+        finally:
+            self.queue.shut_down()
+            task.cancel()
+            await asyncio.wait([task])
+
+    def queued(self) -> dict[Key, int]:
+        return {item.key: item.priority for item in self.queue.items()}
+
+    async def worked(self) -> None:
+        """Take everything off the queue."""
+        await asyncio.sleep(0.01)
+        while len(self.queue):
+            self.queue.done(await self.queue.get())
+
+    def blueprint(self, name: str = "nightly") -> None:
+        self.api.create(BLUEPRINT, name, spec={"schedule": "0 3 * * *"})
+
+    def repository(self, name: str, target: Key) -> None:
+        mark = marks.Mark(target=target, blueprint="nightly")
+        self.api.create(REPOSITORY, name, **_marks(mark), spec={"backend": {"local": {"mountPath": "/x"}}})
+
+
+class _Nobody:
+    """Stands for what these tests do not reach."""
+
+    claimant = known = effective = state = None
+
+
+def _marks(mark: marks.Mark) -> dict[str, dict[str, str]]:
+    return {"labels": marks.labels_of(mark), "annotations": marks.annotations_of(mark)}
+
+
+def test_l12_attaching_queues_every_key_at_the_lowest_priority() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        async with rig.synced():
+            assert rig.queued() == {}, "a standby queues nothing"
+            rig.handlers.attach(rig.caches)
+            assert rig.queued() == {SHOP: INITIAL_LIST, Key("BackupBlueprint", "", "nightly"): INITIAL_LIST}
+
+    run_virtual(main())
+
+
+def test_h8_initial_rows_wait_behind_what_people_do() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            rig.api.create(DEPLOYMENTS, "blog", annotations=NIGHTLY)
+            await asyncio.sleep(0.01)
+            assert rig.queued()[SHOP] == INITIAL_LIST
+            assert rig.queued()[BLOG] == USER_EVENT == max(BANDS)
+            assert await rig.queue.get() == BLOG
+            rig.queue.done(BLOG)
+            await rig.worked()
+            rig.api.update(BLUEPRINT, ObjectKey("", "nightly"), spec={"schedule": "0 4 * * *"})
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {
+                Key("BackupBlueprint", "", "nightly"): USER_EVENT,
+                SHOP: FAN_OUT,
+                BLOG: FAN_OUT,
+            }
+
+    run_virtual(main())
+
+
+def test_h9_a_mark_that_moves_wakes_both_targets() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.repository("r", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            moved = marks.Mark(target=BLOG, blueprint="nightly")
+            rig.api.update(REPOSITORY, ObjectKey("ns", "r"), **_marks(moved))
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {SHOP: CHILD_DRIFT, BLOG: CHILD_DRIFT}
+
+    run_virtual(main())
+
+
+def test_h3_the_key_of_a_failed_handler_is_queued_anyway() -> None:
+    async def main() -> None:
+        rig = Rig()
+        async with rig.synced():
+
+            def fail(*_: object) -> None:
+                raise ValueError("a defect")
+
+            rig.handlers.on_target = fail  # type: ignore[method-assign]
+            rig.handlers.on_blueprint = fail  # type: ignore[method-assign]
+            rig.handlers.on_owned = fail  # type: ignore[method-assign]
+            rig.handlers.attach(rig.caches)
+            rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {SHOP: INITIAL_LIST}
+            await rig.worked()
+            rig.blueprint()
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {Key("BackupBlueprint", "", "nightly"): INITIAL_LIST, SHOP: INITIAL_LIST}
+            await rig.worked()
+            rig.repository("r", BLOG)
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {BLOG: INITIAL_LIST}
+            await rig.worked()
+            outcome = Outcome("nightly", State.CONFIGURED, Reason.CONFIGURED, "", repository=ObjectKey("ns", "r"))
+            rig.outcomes.record(BLOG, (outcome,), lambda name: 1)
+            rig.api.delete(REPOSITORY, ObjectKey("ns", "r"))
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {BLOG: INITIAL_LIST}, "the cache does not know it any more, but what was done does"
+            assert set(rig.failures.seen) == {"deployment-targets", "blueprint-targets", "repository-owners"}
+
+    run_virtual(main())
