@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
 from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
@@ -26,8 +27,9 @@ Owned = TypeVar("Owned", RepositoryRow, ConfigurationRow)
 class Handlers:
     """Enqueues what each change concerns."""
 
-    def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes) -> None:
+    def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes, barrier: WriteBarrier) -> None:
         self._queue = queue
+        self._barrier = barrier
         self._view = view
         self._outcomes = outcomes
 
@@ -49,15 +51,19 @@ class Handlers:
         row = new or old
         if row is None:
             return
-        priority = INITIAL_LIST if initial else USER_EVENT
-        self._queue.add(mapping.blueprint_key(row.name), priority=priority, reason=_reason("blueprint", delta))
+        key = mapping.blueprint_key(row.name)
+        if new is None or not self._barrier.is_own(key, new.uid, new.resource_version):
+            priority = INITIAL_LIST if initial else USER_EVENT
+            self._queue.add(key, priority=priority, reason=_reason("blueprint", delta))
         if not initial and mapping.affects_targets(old, new):
-            for key in self._view.targets_of(row.name):
-                self._queue.add(key, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
+            for target in self._view.targets_of(row.name):
+                self._queue.add(target, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
 
     def on_owned(self, delta: Delta[Owned]) -> None:
         old, new, initial = _rows(delta)
         for key in mapping.owner_keys(old, new):
+            if new is not None and self._barrier.is_own(key, new.uid, new.resource_version):
+                continue
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
         if mapping.frees_something(old, new):
             for key in self._outcomes.conflicted():

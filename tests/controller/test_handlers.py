@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -53,10 +52,8 @@ class Rig:
         self.view = View(
             self.caches, claims=nobody, outcomes=self.outcomes, templates=nobody, secrets=nobody, applier=nobody
         )
-        given: dict[str, Any] = {"queue": self.queue, "view": self.view, "outcomes": self.outcomes}
-        if "barrier" in inspect.signature(Handlers).parameters:
-            given["barrier"] = WriteBarrier(lambda resource, namespace: 0)
-        self.handlers = Handlers(**given)
+        barrier = WriteBarrier(lambda resource, namespace: 0)
+        self.handlers = Handlers(queue=self.queue, view=self.view, outcomes=self.outcomes, barrier=barrier)
 
     @asynccontextmanager
     async def synced(self) -> AsyncIterator[Rig]:
