@@ -106,6 +106,9 @@ def _run(settings: Settings, *, version: str, clock: Clock, logs: Logs) -> int:
     )
     _log.info("Starting", version=version, identity=identity, server=credentials.server_url, via=credentials.source)
     election = Election.of(settings, credentials, transport, clock=clock, metrics=metrics, identity=identity)
+    # What imports leave is there until the end: no later collection walks through it while the loop waits.
+    gc.collect()
+    gc.freeze()
     with Watchdog(election.fence, clock):
         main = _main(settings, election, transport, clock=clock, metrics=metrics, identity=identity, logs=logs)
         return asyncio.run(main)

@@ -70,10 +70,11 @@ def test_r24_all_events_of_a_chunk_are_told_in_one_turn_of_the_loop() -> None:
     run_virtual(main())
 
 
-def test_t8_after_a_mebibyte_others_get_a_turn() -> None:
+@pytest.mark.parametrize("chunk", [64 * 1024, 8 * TURN_BYTES])
+def test_t8_however_much_arrives_at_once_others_get_a_turn(chunk: int) -> None:
     async def main() -> None:
         blob = "x" * 4096
-        api = make_api(chunk=64 * 1024)
+        api = make_api(chunk=chunk)
         rig = Rig(api)
         turns = Turns()
         told: list[int] = []
