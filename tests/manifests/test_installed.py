@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -14,6 +15,8 @@ import pytest
 
 from tests.autobackup import probes
 from tests.autobackup.stage import Stage
+from tests.manifests.promql import family, metrics
+from tests.manifests.test_alerts import expressions
 from tests.support.cluster import create_namespace, unique_name
 from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiClient, ApiFailure, ControlPlane, User, apply_manifests, wait_for
@@ -133,7 +136,9 @@ def test_the_rights_are_enough_and_the_policies_let_the_operator_work(
         stage.gone("deploy-shop")
         address = probes.url(process, "metricsAddress") + "/metrics"
         assert address.startswith("https://")
-        assert "autobackup_build_info" in scrape(address, reader)
+        served = set(re.findall(r"^# TYPE (\S+)", scrape(address, reader), re.MULTILINE))
+        asked = {family(name) for _, expression in expressions() for name in metrics(expression)}
+        assert asked - served == {"up"}
         with pytest.raises(urllib.error.HTTPError, match="403"):
             scrape(address, plane.users["bob"])
         assert process.terminate() == 0, process.tail()

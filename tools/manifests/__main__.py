@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tools.manifests.chart import ChartError, render
-from tools.manifests.kustomize import TREE, files, generated
+from tools.manifests.kustomize import TREE, boards, files, generated
 
 
 def differences(tree: Path) -> Iterator[str]:
     """What keeps the tree from being exactly what the chart says, as lines of a diff."""
-    wanted = files()
+    wanted = boards() | files()
     for name in sorted(wanted.keys() | generated(tree)):
         path = tree / name
         yield from difflib.unified_diff(
@@ -27,9 +27,14 @@ def differences(tree: Path) -> Iterator[str]:
 
 def write(tree: Path) -> None:
     """Make the tree what the chart says; a file that nothing writes any more is removed."""
+    _put(tree, boards())  # the chart has them in what comes next
     wanted = files()
     for name in generated(tree) - wanted.keys():
         (tree / name).unlink()
+    _put(tree, wanted)
+
+
+def _put(tree: Path, wanted: Mapping[str, str]) -> None:
     for name, text in wanted.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)

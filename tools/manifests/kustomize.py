@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from tools.controlplane.build import binaries
+from tools.manifests import dashboards
 from tools.manifests.chart import Document, render
 
 TREE: Final = Path(__file__).parents[2] / "manifests"
@@ -50,8 +51,13 @@ def build(folder: Path) -> list[dict[str, Any]]:
     return [found for found in yaml.load_all(answer.stdout, Loader=yaml.CSafeLoader) if found]
 
 
+def boards() -> dict[str, str]:
+    """The dashboards, of which the chart makes ConfigMaps."""
+    return {f"monitoring/dashboards/{board.name}.json": dashboards.render(board) for board in dashboards.BOARDS}
+
+
 def files() -> dict[str, str]:
-    """Every generated file of the tree, by its path below manifests/."""
+    """Every file of the tree that the chart gives, by its path below manifests/."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     default = render(plain=True)
     for document in default:
