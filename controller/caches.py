@@ -130,9 +130,11 @@ class View:
 
     def targets_of(self, blueprint: str) -> Iterator[Key]:
         """Every target that names this blueprint."""
+        return (row.key for row in self._naming(blueprint))
+
+    def _naming(self, blueprint: str) -> Iterator[TargetRow]:
         for informer in self._caches.targets.values():
-            for row in informer.store.index("blueprint", blueprint):
-                yield row.key
+            yield from informer.store.index("blueprint", blueprint)
 
     def generation_of(self, blueprint: str) -> int:
         row = self.blueprint(blueprint)
@@ -142,6 +144,7 @@ class View:
         return self._outcomes.summarise(
             blueprint,
             generation=self.generation_of(blueprint),
-            matched=self.targets_of(blueprint),
+            # What is being deleted is left alone and waits for nothing; a volume in use may stay like that for days.
+            matched=(row.key for row in self._naming(blueprint) if not row.deleting),
             secret_state=self._secrets.state,
         )

@@ -20,7 +20,7 @@ EVENT = "events.k8s.io/v1/Event"
 ANNOTATION = "stash.appscode.com/backup-blueprint"
 PREFIX = "backups/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}"
 
-_KINDS = {
+KINDS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
     "DaemonSet": "apps/v1",
@@ -32,6 +32,8 @@ _KINDS = {
 _RBAC = Path(__file__).resolve().parents[2] / "manifests" / "rbac"
 SECONDS = 20.0
 """How long something that should happen at once may take on a busy machine."""
+RECOVERY = 75.0
+"""How long after the end of a fault all may take to be as it should: the promise is a minute."""
 
 
 def grant_operator(plane: ControlPlane) -> Path:
@@ -102,7 +104,7 @@ class Stage:
     def create(self, kind: str, name: str, annotations: Mapping[str, str] | None = None, **more: Any) -> Object:
         """Create a target of any kind, with one volume `data` at /srv/data if it is a workload."""
         body = {
-            "apiVersion": _KINDS[kind],
+            "apiVersion": KINDS[kind],
             "kind": kind,
             "metadata": {"name": name, "namespace": self.namespace, "annotations": dict(annotations or {})},
             **_content(kind, name),
@@ -114,10 +116,10 @@ class Stage:
     def annotate(self, kind: str, name: str, **annotations: str | None) -> None:
         """Set or, with None, remove annotations; `blueprint`, `schedule`, ... are short for the full keys."""
         full = {_key(short): value for short, value in annotations.items()}
-        self.api.annotate(f"{_KINDS[kind]}/{kind}", name, full, namespace=self.namespace)
+        self.api.annotate(f"{KINDS[kind]}/{kind}", name, full, namespace=self.namespace)
 
     def delete(self, kind: str, name: str) -> None:
-        self.api.delete(f"{_KINDS[kind]}/{kind}", name, namespace=self.namespace)
+        self.api.delete(f"{KINDS[kind]}/{kind}", name, namespace=self.namespace)
 
     # --- what came of it
 

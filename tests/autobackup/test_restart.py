@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.autobackup.stage import CONFIGURATION, REPOSITORY, Stage, grant_operator
-from tests.support.cluster import create_namespace, unique_name
+from tests.autobackup import oracle, probes
+from tests.autobackup.stage import Stage
+from tests.autobackup.traffic import Traffic
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, install_crds, wait_for
+from tools.controlplane import ControlPlane, wait_for
 
 USER = "system:serviceaccount:autobackup-system:autobackup"
 REVIEWS = "selfsubjectaccessreviews"
+TOGETHER = 30.0
+"""For how many seconds two operators work on the same objects."""
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane without the shared operator, so that every request in its audit log has a known author."""
-    with ControlPlane() as started:
-        install_crds(started.client("admin"))
-        yield started
-
-
-@pytest.fixture(scope="module")
-def account(plane: ControlPlane) -> Path:
-    return grant_operator(plane)
-
-
-@pytest.fixture
-def scene(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    api = plane.client("admin")
-    name = unique_name(request.node.name)
-    create_namespace(api, name)
-    stage = Stage(api, name)
-    yield stage
-    stage.clean()
 
 
 def populate(stage: Stage, blueprint: str, count: int) -> None:
@@ -48,21 +28,21 @@ def populate(stage: Stage, blueprint: str, count: int) -> None:
         stage.create(kind, f"t{number}", {"stash.appscode.com/backup-blueprint": blueprint})
 
 
-def snapshot(stage: Stage) -> dict[tuple[str, str], object]:
-    """What exists, without what any write changes."""
-    found = {}
-    for kind in (REPOSITORY, CONFIGURATION):
-        for item in stage.api.list(kind, namespace=stage.namespace):
-            metadata = item["metadata"]
-            marks = {key: metadata.get(key) for key in ("labels", "annotations", "ownerReferences")}
-            found[kind, metadata["name"]] = (marks, item["spec"])
-    return found
+def looked_at(process: OperatorProcess, count: int) -> None:
+    """Wait until the operator has looked at so many objects since its start, and has nothing left to do."""
+    probes.started(process)
+    wait_for(
+        lambda: probes.total(process, "controller_runtime_reconcile_total") >= count and probes.at_rest(process),
+        30,
+        what=f"{count} objects to be looked at",
+        state=process.tail,
+    )
 
 
-def quiet(process: OperatorProcess, stage: Stage, blueprint: str, count: int) -> None:
-    """Wait until the operator has looked at everything: its queue is empty after the caches were complete."""
-    wait_for(lambda: '"Caches are complete"' in process.log(), 30, what="caches", state=process.tail)
-    stage.settled(blueprint, matched=count, configured=count)
+def revisions(stage: Stage) -> dict[tuple[str, str], str]:
+    """What any write changes, of everything that the operator makes."""
+    found = [*stage.repositories(), *stage.configurations()]
+    return {(item["kind"], item["metadata"]["name"]): item["metadata"]["resourceVersion"] for item in found}
 
 
 def test_restart_with_converged_targets_writes_nothing(plane: ControlPlane, account: Path, scene: Stage) -> None:
@@ -71,25 +51,17 @@ def test_restart_with_converged_targets_writes_nothing(plane: ControlPlane, acco
     with OperatorProcess(account) as first:
         scene.settled(blueprint, matched=40, configured=40)
         assert first.terminate() == 0
-    revisions = {c["metadata"]["name"]: c["metadata"]["resourceVersion"] for c in scene.configurations()}
+    before = revisions(scene)
+    assert len(before) == 80
     mark = plane.audit_log.mark()
-    with OperatorProcess(account) as second:
-        quiet(second, scene, blueprint, 40)
-        # A change that comes after everything that a restart could bring: when it is done, so is the restart.
-        scene.create("PersistentVolumeClaim", "last", {"stash.appscode.com/backup-blueprint": blueprint})
-        scene.settled(blueprint, matched=41, configured=41)
-        second.terminate()
-    writes = [
-        event
-        for event in plane.audit_log.writes(mark, user=USER)
-        if event.resource not in (REVIEWS, "events") and not event.name.endswith("pvc-last")
-    ]
-    assert [(e.verb, e.resource, e.subresource) for e in writes] == [("patch", "backupblueprints", "status")], (
-        "nothing but the status that counts the new target"
-    )
-    assert not plane.audit_log.requests(mark, user=USER, verbs={"get"})
-    after = {c["metadata"]["name"]: c["metadata"]["resourceVersion"] for c in scene.configurations()}
-    assert {name: after[name] for name in revisions} == revisions
+    with OperatorProcess(account, *probes.SERVE) as second:
+        looked_at(second, 41)
+        assert second.terminate() == 0
+    writes = [event for event in plane.audit_log.writes(mark, user=USER) if event.resource != REVIEWS]
+    assert [(e.verb, e.resource, e.subresource, e.name) for e in writes] == []
+    reads = plane.audit_log.requests(mark, user=USER, verbs={"get", "list"})
+    assert [event.uri for event in reads if event.resource] == []
+    assert revisions(scene) == before
 
 
 def test_steady_state_writes_nothing(plane: ControlPlane, account: Path, scene: Stage) -> None:
@@ -123,11 +95,10 @@ def test_terminate_ends_within_the_grace(account: Path, scene: Stage) -> None:
         assert '"Stopped"' in process.log()
 
 
-def test_killed_at_random_moments(account: Path, scene: Stage) -> None:
-    """Whatever was half done is completed: the same objects as an undisturbed run makes."""
+def test_killed_at_random_moments(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """Whatever was half done is completed: the objects that an undisturbed run would have made, and it agrees."""
     chance = random.Random(20261123)
     blueprint = scene.blueprint()
-    reference = scene.blueprint(prefix="reference/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}")
     process = OperatorProcess(account)
     with process:
         for round_ in range(6):
@@ -139,56 +110,47 @@ def test_killed_at_random_moments(account: Path, scene: Stage) -> None:
             wait_for(lambda made=made: len(scene.repositories()) >= made, 30, what=f"{made} Repositories")
             process.kill()
             process.start()
-        scene.settled(blueprint, matched=48, configured=48)
-        wait_for(
-            lambda: {c["spec"]["schedule"] for c in scene.configurations()} == {"5 3 * * *"},
-            20,
-            what="the last edit everywhere",
-        )
-        end = snapshot(scene)
+        oracle.agrees(scene, 30)
         process.kill()
-    assert len(end) == 96
-    assert reference  # an undisturbed run over the same targets writes nothing: the end state is the fixed point
-    before = {name: item["metadata"]["resourceVersion"] for name, item in _by_name(scene).items()}
-    with OperatorProcess(account) as undisturbed:
-        quiet(undisturbed, scene, blueprint, 48)
-        scene.create("PersistentVolumeClaim", "last", {"stash.appscode.com/backup-blueprint": blueprint})
-        scene.settled(blueprint, matched=49, configured=49)
-    after = {name: item["metadata"]["resourceVersion"] for name, item in _by_name(scene).items()}
-    assert {name: after[name] for name in before} == before
-
-
-def _by_name(stage: Stage) -> dict[str, dict[str, dict[str, str]]]:
-    return {c["metadata"]["name"]: c for c in stage.configurations()}
+    before = revisions(scene)
+    assert len(before) == 96
+    mark = plane.audit_log.mark()
+    with OperatorProcess(account, *probes.SERVE) as undisturbed:
+        looked_at(undisturbed, 49)
+    assert revisions(scene) == before
+    written = {event.resource for event in plane.audit_log.writes(mark, user=USER)}
+    assert written <= {REVIEWS, "backupblueprints", "events"}
 
 
 def test_two_operators_do_not_fight(plane: ControlPlane, account: Path, scene: Stage) -> None:
-    """Until leaders are elected, and for the second in which there are two: no object is written more than it takes."""
+    """Where no leader is elected, and for the second in which there are two: both do what there is to do, once."""
     blueprint = scene.blueprint()
-    with OperatorProcess(account), OperatorProcess(account):
-        mark = plane.audit_log.mark()
-        populate(scene, blueprint, 24)
-        scene.settled(blueprint, configured=24)
-        for number in range(10):
-            scene.blueprint(blueprint, schedule=f"{number} 5 * * *")
-            wait_for(
-                lambda number=number: {c["spec"]["schedule"] for c in scene.configurations()} == {f"{number} 5 * * *"},
-                20,
-                what="the edit to arrive",
-            )
-            scene.settled(blueprint, configured=24)
-        edits = plane.audit_log.mark()
-        # Nothing changes any more: what two operators now write, they write against each other.
+    mark = plane.audit_log.mark()
+    began = time.monotonic()
+    with (
+        OperatorProcess(account, *probes.SERVE) as one,
+        OperatorProcess(account, *probes.SERVE) as other,
+        Traffic(scene, blueprint, seed=2, pause=0.1) as people,
+    ):
+        probes.started(one)
+        probes.started(other)
+        wait_for(lambda: time.monotonic() - began > TOGETHER, 2 * TOGETHER, what="the time together to pass")
+        people.stop()
+        oracle.agrees(scene, 20)
+        for process in (one, other):
+            wait_for(lambda process=process: probes.at_rest(process), 20, what="both to be at rest")
+        before = revisions(scene)
+        end = plane.audit_log.mark()
+        # Nothing changes any more: what they write from here on, they write against each other.
         scene.create("PersistentVolumeClaim", "last", {"stash.appscode.com/backup-blueprint": blueprint})
-        scene.settled(blueprint, configured=25)
-    per_object: dict[str, int] = {}
-    for event in plane.audit_log.writes(mark, user=USER):
-        if event.resource == "backupconfigurations":
-            per_object[event.name] = per_object.get(event.name, 0) + 1
-    assert max(per_object.values()) <= 2 * (1 + 10), per_object
+        scene.configured("pvc-last")
+        for process in (one, other):
+            wait_for(lambda process=process: probes.at_rest(process), 20, what="both to be at rest")
+        assert {key: revision for key, revision in revisions(scene).items() if key in before} == before
+        assert all(probes.total(p, "autobackup_applier_oscillation_total") == 0 for p in (one, other))
+    assert people.total > 100
+    oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, operators=2)
     late = [
-        e.name
-        for e in plane.audit_log.writes(edits, user=USER)
-        if e.resource in ("backupconfigurations", "repositories") and e.name != "pvc-last"
+        e.name for e in plane.audit_log.writes(end, user=USER) if e.resource in ("backupconfigurations", "repositories")
     ]
-    assert late == []
+    assert set(late) <= {"pvc-last"}
