@@ -59,15 +59,19 @@ def boards() -> dict[str, str]:
 def files() -> dict[str, str]:
     """Every file of the tree that the chart gives, by its path below manifests/."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    default = render(plain=True)
+    default = _rendered({})
     for document in default:
-        if document.template != "crds.yaml":
-            found[f"{_folder(document)}/{document.template}"].append(document.text)
-    for document in _added(default, render(MONITORED, plain=True)):
+        found[f"{_folder(document)}/{document.template}"].append(document.text)
+    for document in _added(default, _rendered(MONITORED)):
         found[f"components/monitoring/{document.template}"].append(document.text)
-    for document in _added(default, render(NAMESPACED, plain=True)):
+    for document in _added(default, _rendered(NAMESPACED)):
         found[f"overlays/namespaced/{document.template}"].append(document.text)
     return {path: _NOTICE + "---\n".join(["", *texts]) for path, texts in sorted(found.items())}
+
+
+def _rendered(values: dict[str, Any]) -> list[Document]:
+    """Without the CRDs: they have a folder of their own."""
+    return render({**values, "crds": {"enabled": False}}, plain=True)
 
 
 def _folder(document: Document) -> str:
