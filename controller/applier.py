@@ -20,6 +20,7 @@ from typing import Any
 
 from cachetools import LRUCache
 
+from controller.answers import read_object, require_definite
 from controller.inflight import InFlight
 from informers.clock import Clock
 from informers.errors import Conflict, NotFound, TooManyRequests
@@ -81,7 +82,7 @@ class Applier:
         if step.force:
             query["force"] = "true"
         response = await self._write("PATCH", step.resource, step.key, query=query, body=step.body)
-        live = response.json()
+        live = read_object(response)
         metadata = live["metadata"]
         made = live_fingerprint(live)
         if step.manager == PRODUCT and made != step.fingerprint:
@@ -101,7 +102,7 @@ class Applier:
         }
         query = {"fieldManager": PRODUCT, "force": "true", **_EVERY}
         response = await self._write("PATCH", step.resource, step.key, "status", query=query, body=body)
-        metadata = response.json()["metadata"]
+        metadata = read_object(response)["metadata"]
         revision = parse_revision(metadata["resourceVersion"])
         return Written(step.resource, step.key, metadata["uid"], revision)
 
@@ -133,14 +134,17 @@ class Applier:
     async def _look_at(self, target: Key) -> Mapping[str, Any] | None:
         """The metadata of the live target; None when it does not exist."""
         kind = TARGETS[target.kind]
-        path = kind.resource.object_path(ObjectKey(target.namespace, target.name))
+        key = ObjectKey(target.namespace, target.name)
         try:
-            response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
-        except NotFound:
+            response = await self._transport.request(
+                "GET", kind.resource.object_path(key), accept=_METADATA, timeout=SECONDS
+            )
+        except NotFound as error:
             if kind.optional:
                 await self._require_served(kind.resource)
+            require_definite(error)
             return None
-        metadata: Mapping[str, Any] = response.json()["metadata"]
+        metadata: Mapping[str, Any] = read_object(response)["metadata"]
         return metadata
 
     async def _require_served(self, resource: Resource) -> None:

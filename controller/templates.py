@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from cachetools import LRUCache
 
+from controller.answers import read_object
 from informers.errors import NotFound
 from informers.resource import ObjectKey
 from informers.transport import Transport
@@ -35,12 +36,12 @@ class PodTemplates:
     async def read(self, need: ReadPodTemplate) -> bool:
         """GET the workload; False when it is not there any more. Raises ApiError."""
         resource = TARGETS[need.target.kind].resource
-        path = resource.object_path(ObjectKey(need.target.namespace, need.target.name))
+        key = ObjectKey(need.target.namespace, need.target.name)
         try:
-            response = await self._transport.request("GET", path, timeout=_SECONDS)
+            response = await self._transport.request("GET", resource.object_path(key), timeout=_SECONDS)
         except NotFound:
             return False
-        workload = response.json()
+        workload = read_object(response)
         if workload["metadata"]["uid"] != need.uid:
             return False
         self._known[need.uid] = from_workload(workload)
