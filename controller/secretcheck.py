@@ -27,6 +27,8 @@ _SECRET = Resource("", "v1", "secrets", "Secret")
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _INTERVALS = {SecretState.MISSING: 15.0, SecretState.FOUND: 300.0, SecretState.UNCHECKED: 600.0}
+_FAILED_SECONDS = 15.0
+"""A look that failed says nothing, and is repeated soon."""
 _SECONDS = 10.0
 
 _log = structlog.get_logger("storage-secrets")
@@ -94,11 +96,11 @@ class StorageSecrets:
     async def _look(self, key: ObjectKey) -> None:
         try:
             state = await self._find(key)
+            interval = _INTERVALS[state]
         except ApiError as error:
             _log.debug("Could not look at a storage Secret", namespace=key.namespace, name=key.name, err=str(error))
-            state = self.state(key)
+            state, interval = self.state(key), _FAILED_SECONDS
         before = self._known.get(key)
-        interval = _INTERVALS[state]
         self._known[key] = _Known(state, self._clock.monotonic() + self._clock.uniform(0.8, 1.2) * interval)
         if (before.state if before else SecretState.UNCHECKED) is not state:
             self._changed(key)

@@ -1,0 +1,77 @@
+"""Looking whether storage Secrets exist: when it is done again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from controller.secretcheck import StorageSecrets
+from informers.resource import ObjectKey
+from reconcilers.ports import SecretState
+from tests.controller.scripted import Asked, ScriptedTransport, failure
+from tests.controller.virtual import LoopClock, run
+
+SECRET = ObjectKey("shop", "storage")
+ALLOWED = 201, {"status": {"allowed": True}}
+FORBIDDEN = 201, {"status": {"allowed": False}}
+FOUND: tuple[int, dict[str, Any]] = 200, {"kind": "PartialObjectMetadata", "metadata": {"name": "storage"}}
+MISSING = failure(404, "NotFound")
+BROKEN = failure(503, "ServiceUnavailable")
+
+
+def states_after(
+    seconds: float, *, reviews: Sequence[tuple[int, dict[str, Any]]], reads: Sequence[tuple[int, dict[str, Any]]]
+) -> tuple[SecretState, int]:
+    """What is known of the Secret after a time, and how many requests that took; the last answers go on for ever."""
+    asked: dict[str, int] = {"POST": 0, "GET": 0}
+
+    def answer(request: Asked) -> tuple[int, dict[str, Any]]:
+        answers = reviews if request.method == "POST" else reads
+        number = asked[request.method]
+        asked[request.method] += 1
+        return answers[min(number, len(answers) - 1)]
+
+    async def scenario(clock: LoopClock) -> tuple[SecretState, int]:
+        secrets = StorageSecrets(
+            ScriptedTransport(answer), clock, enabled=True, wanted=lambda: [SECRET], changed=lambda key: None
+        )
+        task = asyncio.create_task(secrets.run())
+        await clock.sleep(seconds)
+        task.cancel()
+        await asyncio.wait([task])
+        return secrets.state(SECRET), sum(asked.values())
+
+    return run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("review", "read", "state"),
+    [
+        (ALLOWED, FOUND, SecretState.FOUND),
+        (ALLOWED, MISSING, SecretState.MISSING),
+        (FORBIDDEN, MISSING, SecretState.UNCHECKED),
+    ],
+)
+def test_what_the_answers_mean(
+    review: tuple[int, dict[str, Any]], read: tuple[int, dict[str, Any]], state: SecretState
+) -> None:
+    assert states_after(1, reviews=[review], reads=[read])[0] is state
+
+
+@pytest.mark.parametrize(
+    ("reviews", "reads"), [([BROKEN, ALLOWED], [FOUND]), ([ALLOWED], [BROKEN, FOUND])], ids=["review", "read"]
+)
+def test_a_failed_look_is_repeated_soon(
+    reviews: list[tuple[int, dict[str, Any]]], reads: list[tuple[int, dict[str, Any]]]
+) -> None:
+    """It left the Secret unchecked for ten minutes, and the blueprint's status with it."""
+    assert states_after(20, reviews=reviews, reads=reads)[0] is SecretState.FOUND
+
+
+def test_an_outage_takes_nothing_away_and_costs_little() -> None:
+    state, requests = states_after(300 + 600, reviews=[ALLOWED, BROKEN], reads=[FOUND])
+    assert state is SecretState.FOUND
+    assert requests <= 2 + 600 / 12
