@@ -15,6 +15,7 @@ from autobackup import __version__
 from controller import config
 from tools.manifests import CHART, ChartError, Document
 from tools.manifests import chart as charts
+from tools.reference.rbac import rules_table
 
 Object = dict[str, Any]
 
@@ -246,3 +247,20 @@ def test_the_notes_give_three_commands() -> None:
     notes = (CHART / "templates" / "NOTES.txt").read_text()
     assert len(re.findall(r"^\d\. ", notes, re.MULTILINE)) == 3
     assert len(re.findall(r"^   kubectl ", notes, re.MULTILINE)) == 3
+
+
+@pytest.mark.parametrize("path", sorted((CHART.parent / "rbac").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_rule_is_explained_in_the_reference(path: Path) -> None:
+    page = (CHART.parents[1] / "docs" / "reference" / "rbac.md").read_text()
+    role = yaml.safe_load(path.read_text())
+    section = page.partition(f"### {role['metadata']['name']}\n")[2].partition("\n##")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == len(role["rules"])
+    assert all(row.split("|")[3].strip() for row in rows)
+
+
+def test_a_rule_without_a_reason_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "role.yaml"
+    file.write_text("metadata: {}\nrules:\n  # Because.\n  - verbs: [get]\n  - verbs: [list]\n")
+    with pytest.raises(SystemExit, match="each rule needs a comment before it"):
+        rules_table(file, yaml.safe_load(file.read_text())["rules"])

@@ -9,6 +9,7 @@ from tools.reference.dependencies import render_dependencies
 from tools.reference.fields import render_fields
 from tools.reference.machinery import render_machinery
 from tools.reference.markdown import page
+from tools.reference.rbac import render_rbac
 from tools.reference.running import render_configuration, render_exit_codes, render_metrics
 from tools.reference.targets import render_annotations, render_objects, render_variables
 from tools.reference.telling import render_conditions, render_events, render_reasons
@@ -22,6 +23,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("events.md", "what is recorded where", render_events),
     ("metrics.md", "what `/metrics` serves", render_metrics),
     ("configuration.md", "file keys, variables and flags of the operator", render_configuration),
+    ("rbac.md", "every right, and the reason for it", render_rbac),
     ("command.md", "the verbs of `autobackup` and their options", render_command),
     ("exit-codes.md", "how the command ends", render_exit_codes),
     ("machinery.md", "the rules of informers, queue, writer and election, each with its tests", render_machinery),
