@@ -26,7 +26,8 @@ def stage(narrator: Narrator) -> Iterator[Stage]:
         narrator.seen(f"{len(crds)} CustomResourceDefinitions are served")
         names = Names(namespace="demo", blueprint="nightly")
         identity = rights.Identity("autobackup-system")
-        admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}})
+        for namespace in (names.namespace, identity.namespace):
+            admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         rights.grant(admin.create, identity)
         rights.grant_secret(admin.create, identity, namespace=names.namespace, secret=STORAGE_SECRET)
         narrator.seen("the operator's identity has the rights of manifests/rbac, may look for one Secret, and no more")
