@@ -188,6 +188,10 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
     fingerprint = desired_fingerprint(found)
     if choice.live is not None:
         found["metadata"]["uid"] = choice.live.uid
+        if choice.live.location != resolved.location:
+            # It may be pointed elsewhere only because it holds no snapshots, and that is true of the version that was
+            # looked at. A first backup may have ended since: then the server refuses, and the next look sees it.
+            found["metadata"]["resourceVersion"] = str(choice.live.resource_version)
     return found, fingerprint
 
 

@@ -96,20 +96,25 @@ def write_owners(obj: dict[str, Any], owned: Mapping[Entry, set[Path]]) -> None:
     obj["metadata"]["managedFields"] = entries
 
 
-def apply(live: Mapping[str, Any] | None, body: Mapping[str, Any], *, manager: str, force: bool) -> dict[str, Any]:
+def apply(
+    live: Mapping[str, Any] | None, body: Mapping[str, Any], *, manager: str, force: bool, subresource: str = ""
+) -> dict[str, Any]:
     """The object after `manager` applied `body`; raises ConflictError or MissingError as the server would."""
     uid = body["metadata"].get("uid", "")
     if live is None and uid:
         raise MissingError(f"uid {uid} in precondition, but there is no such object")
     if live is not None and uid and uid != live["metadata"]["uid"]:
         raise ConflictError(f"uid {uid} in precondition, uid {live['metadata']['uid']} in object meta")
+    version = body["metadata"].get("resourceVersion", "")
+    if live is not None and version and version != live["metadata"]["resourceVersion"]:
+        raise ConflictError("the object has been modified")
     if live is None:
         result = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": _identity(body)}
     else:
         result = copy.deepcopy(dict(live))
     wanted = leaves(body)
     owned = owners(result)
-    me: Entry = (manager, "Apply", "")
+    me: Entry = (manager, "Apply", subresource)
     before = owned.get(me, set())
     conflicts = [
         (entry, path)

@@ -6,6 +6,7 @@ import pytest
 
 from reconcilers import marks
 from reconcilers.reasons import Reason
+from tests.reconcilers import ssa
 from tests.reconcilers.objects import blueprint, s3, target
 from tests.reconcilers.sights import (
     SHOP,
@@ -57,6 +58,20 @@ def test_a_repository_with_snapshots_gets_a_successor() -> None:
     assert prefix(serving(world)) == "other/demo/deployment/shop"
     assert successor(world.objects[repo()]) == f"demo/{serving(world)['metadata']['name']}"
     assert len(world.repositories()) == 2
+    settled(world)
+
+
+def test_a_first_backup_that_no_cache_shows_yet_is_seen_by_the_server() -> None:
+    """The Repository looked empty when the plan was made; pointed elsewhere, its snapshots would have been lost."""
+    world = opted_in()
+    world.respec("nightly", backend=s3(OTHER))
+    plan = world.plan(SHOP)
+    world.back_up(repo())
+    with pytest.raises(ssa.ConflictError):
+        world.execute(plan)
+    world.converge(SHOP)
+    assert prefix(world.objects[repo()]) == "stash-backup/demo/deployment/shop"
+    assert prefix(serving(world)) == "other/demo/deployment/shop"
     settled(world)
 
 
