@@ -24,6 +24,13 @@ def read_object(response: Response) -> Mapping[str, Any]:
     return answer
 
 
+def require_deletion(response: Response) -> None:
+    """Raise `DecodeError` if an answer does not say that the object is deleted, or on its way."""
+    found = response.json()
+    if not isinstance(found, dict) or found.get("status") != "Success":
+        read_object(response)
+
+
 def require_definite(error: NotFound) -> None:
     """Raise `DecodeError` if a 404 does not come from an API server that looked for the object."""
     if error.reason != "NotFound":

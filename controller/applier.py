@@ -20,7 +20,7 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from controller.answers import read_object, require_definite
+from controller.answers import read_object, require_definite, require_deletion
 from controller.inflight import InFlight
 from informers.clock import Clock
 from informers.errors import Conflict, NotFound, TooManyRequests
@@ -122,7 +122,7 @@ class Applier:
         }
         query = {"timeout": f"{SECONDS:.0f}s"}
         try:
-            await self._write("DELETE", step.resource, step.key, query=query, body=body)
+            require_deletion(await self._write("DELETE", step.resource, step.key, query=query, body=body))
         except NotFound:
             return None
         except Conflict as error:

@@ -52,7 +52,8 @@ def changed(
         before, after = change.before, change.after
         first_look = before is None and not wrote
         if after.state is State.FAILED or after.reason is Reason.BEING_DELETED:
-            same = before is not None and (before.reason, before.message) == (after.reason, after.message)
+            # By state as well: what was tried again in silence is told when it has failed for good.
+            same = before is not None and _gist(before) == _gist(after)
             entry = (target.kind, target.namespace, target.name, after.reason.value)
             if not same and not (first_look and entry in told):
                 yield _event(subject, after.reason, after.message, after)
@@ -64,6 +65,10 @@ def changed(
         for note in after.warnings:
             if note not in old:
                 yield _event(subject, note.reason, note.message, after)
+
+
+def _gist(outcome: Outcome) -> tuple[State, Reason, str]:
+    return outcome.state, outcome.reason, outcome.message
 
 
 def _event(subject: ObjectRef, reason: Reason, message: str, outcome: Outcome) -> EventIntent:

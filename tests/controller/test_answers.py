@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.answers import read_object, require_definite
+from controller.answers import read_object, require_definite, require_deletion
 from informers.errors import DecodeError, NotFound, error_from_response
 from informers.transport import Response
 
@@ -23,6 +23,19 @@ def test_an_object_of_the_server_is_taken() -> None:
 def test_anything_else_is_no_object(body: bytes) -> None:
     with pytest.raises(DecodeError):
         read_object(answer(body))
+
+
+@pytest.mark.parametrize("body", [b'{"kind":"Status","status":"Success"}', b'{"metadata":{"uid":"u"}}'])
+def test_a_deletion_is_done_or_on_its_way(body: bytes) -> None:
+    require_deletion(answer(body))
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"{}", b'{"kind":"Status"}', b'{"kind":"Status","status":"Failure"}']
+)
+def test_a_deletion_that_nobody_confirms_is_asked_for_again(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        require_deletion(answer(body))
 
 
 @pytest.mark.parametrize("body", [b"404 page not found", b"<html>not found</html>", b"{}", b'{"reason":"NotFound"}'])

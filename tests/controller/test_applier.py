@@ -121,7 +121,7 @@ def target_with(annotations: dict[str, str] | None, uid: str = "t1") -> Answer:
     def answer(asked: Asked) -> Any:
         if asked.method == "GET":
             return 200, {"metadata": {"name": "data", "uid": uid, "annotations": annotations}}
-        return 200, {}
+        return 200, {"kind": "Status", "status": "Success"}
 
     return answer
 
@@ -154,7 +154,11 @@ async def test_deletes_only_what_the_live_target_does_not_ask_for(
 
 
 async def test_deletes_when_the_target_is_gone() -> None:
-    write, _ = applier(lambda asked: failure(404, "NotFound") if asked.method == "GET" else (200, {}))
+    write, _ = applier(
+        lambda asked: (
+            failure(404, "NotFound") if asked.method == "GET" else (200, {"kind": "Status", "status": "Success"})
+        )
+    )
     written = await write.delete(deletion())
     assert written is not None
     assert written.target is None
@@ -168,7 +172,7 @@ async def test_target_that_cannot_be_read_saves_what_it_has() -> None:
 
 
 async def test_what_moved_needs_no_look() -> None:
-    write, transport = applier(lambda asked: (200, {}))
+    write, transport = applier(lambda asked: (200, {"kind": "Status", "status": "Success"}))
     await write.delete(deletion(moved=True))
     assert [asked.method for asked in transport.asked] == ["DELETE"]
 
