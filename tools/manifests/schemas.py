@@ -14,7 +14,6 @@ from tools.controlplane import ApiClient
 LOCATION: Final = "{{ .ResourceKind }}_{{ .Group }}_{{ .ResourceAPIVersion }}.json"
 """How kubeconform is to look for a schema in the folder."""
 
-_SHARED: Final = "definitions.json"
 _NUMBER_OR_TEXT: Final = (
     "io.k8s.apimachinery.pkg.api.resource.Quantity",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
@@ -24,15 +23,14 @@ _NUMBER_OR_TEXT: Final = (
 def write_schemas(client: ApiClient, folder: Path) -> int:
     """Write a schema for each kind that the server has; how many."""
     document = client.request("GET", "/openapi/v2")
-    definitions = {name: _strict(each) for name, each in document["definitions"].items()}
-    for name in _NUMBER_OR_TEXT:
-        definitions[name] = {"type": ["string", "number"]}
-    (folder / _SHARED).write_text(json.dumps({"definitions": definitions}))
+    for name, each in document["definitions"].items():
+        strict = {"type": ["string", "number"]} if name in _NUMBER_OR_TEXT else _strict(each)
+        (folder / f"{name}.json").write_text(json.dumps(strict))
     count = 0
     for name, each in document["definitions"].items():
         for kind in each.get("x-kubernetes-group-version-kind", ()):
             file = f"{kind['kind'].lower()}_{kind['group'] or kind['version']}_{kind['version']}.json"
-            (folder / file).write_text(json.dumps({"$ref": f"{_SHARED}#/definitions/{name}"}))
+            (folder / file).write_text(json.dumps({"$ref": f"{name}.json"}))
             count += 1
     return count
 
@@ -44,7 +42,7 @@ def _strict(each: Any) -> Any:
         return each
     found = {key: _strict(value) for key, value in each.items()}
     if isinstance(found.get("$ref"), str):
-        found["$ref"] = _SHARED + found["$ref"]
+        found["$ref"] = found["$ref"].removeprefix("#/definitions/") + ".json"
     open_ended = each.get("x-kubernetes-preserve-unknown-fields")
     if found.get("type") == "object" and isinstance(found.get("properties"), dict) and not open_ended:
         found.setdefault("additionalProperties", False)
