@@ -14,6 +14,7 @@ from typing import Any
 
 from reconcilers import schedule as schedules
 from reconcilers.errors import Refusal
+from reconcilers.fields import prune
 from reconcilers.location import provider_of
 from reconcilers.naming import is_label, is_subdomain
 from reconcilers.reasons import Reason
@@ -82,7 +83,7 @@ def compile_blueprint(row: BlueprintRow) -> Blueprint:
 def _compile(name: str, spec_json: str) -> Blueprint:
     spec = json.loads(spec_json)
     try:
-        template = compile_tree(spec, verbatim=lambda path: path in VERBATIM)
+        template = compile_tree(prune(spec), verbatim=lambda path: path in VERBATIM)
     except TemplateError as error:
         problem = Refusal(
             Reason.INVALID_TEMPLATE,

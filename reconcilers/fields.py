@@ -73,13 +73,14 @@ def _owned(obj: Mapping[str, Any], manager: str) -> Mapping[str, Any] | None:
 
 def _cut(value: Any, fields: Mapping[str, Any]) -> Any:
     """The part of `value` that `fields` (fieldsV1) names. An owned field that is gone shows as None."""
-    children = {name: sub for name, sub in fields.items() if name != "."}
-    if not children:
+    if not fields:
         return value
-    if any(name.startswith("f:") for name in children):
-        source = value if isinstance(value, Mapping) else {}
-        return {name[2:]: _cut(source.get(name[2:]), sub) for name, sub in children.items() if name.startswith("f:")}
-    return [_cut(_find(value, name), sub) for name, sub in sorted(children.items())]
+    source = value if isinstance(value, dict) else {}
+    cut = {name[2:]: _cut(source.get(name[2:]), sub) for name, sub in fields.items() if name.startswith("f:")}
+    if cut:
+        return cut
+    items = sorted((name, sub) for name, sub in fields.items() if name != ".")
+    return [_cut(_find(value, name), sub) for name, sub in items] if items else value
 
 
 def _find(items: Any, selector: str) -> Any:

@@ -19,7 +19,6 @@ from reconcilers.blueprint import (
     is_location,
 )
 from reconcilers.errors import Refusal
-from reconcilers.fields import prune
 from reconcilers.kinds import TARGETS, Family
 from reconcilers.location import locate
 from reconcilers.podtemplate import PodTemplate
@@ -65,7 +64,7 @@ def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | Non
     def value_of(path: Path, reference: Reference) -> str:
         return substitute(path, reference, known=known, location=is_location(path), target=target)
 
-    spec = prune(render(blueprint.template, value_of))
+    spec = render(blueprint.template, value_of)
     backend = spec.get("backend") or {}
     rejected = Reason.VARIABLE_REJECTED
     configuration_namespace = check_namespace(spec, "backupNamespace", reason=rejected) or target.namespace

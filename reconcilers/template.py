@@ -135,10 +135,13 @@ def references(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Reference]]:
 
 def render(tree: Any, substitute: Substitute, path: Path = ()) -> Any:
     """A new tree of the same shape with every reference replaced by what `substitute` returns for it."""
+    # Most leaves are plain text; what `compile_tree` made consists of exactly these types.
+    if isinstance(tree, str):
+        return tree
+    if isinstance(tree, dict):
+        return {key: render(value, substitute, (*path, str(key))) for key, value in tree.items()}
     if isinstance(tree, Leaf):
         return "".join(part if isinstance(part, str) else substitute(path, part) for part in tree.parts)
-    if isinstance(tree, Mapping):
-        return {key: render(value, substitute, (*path, str(key))) for key, value in tree.items()}
     if isinstance(tree, list):
         return [render(value, substitute, (*path, str(index))) for index, value in enumerate(tree)]
     return tree
