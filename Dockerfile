@@ -47,7 +47,7 @@ ENV PATH=/opt/autobackup/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 
 RUN rm -rf /usr/share/python-wheels /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* \
       /usr/local/lib/python3.*/ensurepip /usr/lib/python3.*/ensurepip \
  && PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
-      -x '/(test|tests|idlelib|lib2to3|pydoc_data|turtledemo|site-packages|dist-packages)/' \
+      -x '/(tests?|_pyrepl|idlelib|pydoc_data|tkinter|turtle.*|unittest|venv|wsgiref|xmlrpc|(site|dist)-packages)(/|\.py)' \
       "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/autobackup /opt/autobackup
 WORKDIR /

@@ -71,6 +71,7 @@ def test_node_is_ready(cluster: Cluster, api: ApiClient) -> None:
     (node,) = api.list("v1/Node")
     assert {each["type"]: each["status"] for each in node["status"]["conditions"]}["Ready"] == "True"
     assert node["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.")
+    assert {"cpu", "memory", "pods", "ephemeral-storage"} <= node["status"]["allocatable"].keys()
 
 
 def test_a_pod_runs_with_logs_exec_and_a_token(cluster: Cluster, namespace: str) -> None:

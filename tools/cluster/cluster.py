@@ -23,7 +23,7 @@ from tools.cluster import cgroups
 from tools.cluster.node import NAME, PAUSE_IMAGE
 from tools.cluster.preconditions import BUSYBOX, UNSHARE, cni_folder, why_not
 from tools.cluster.state import ClusterState
-from tools.controlplane import ApiClient, AuditLog, NotInTime, binaries, wait_for
+from tools.controlplane import ApiClient, ApiFailure, ApiUnreachable, AuditLog, NotInTime, binaries, wait_for
 from tools.controlplane.build import node_binaries
 from tools.controlplane.identity import write_kubeconfig
 from tools.controlplane.process import Process
@@ -269,15 +269,34 @@ class Cluster:
     # -- what went wrong ---------------------------------------------------------------------------
 
     def logs(self, lines: int = 25) -> str:
-        """The ends of the logs of all programs."""
+        """The ends of the logs of all programs and all containers, and what the cluster warns of."""
         found = [*sorted(self.folder.glob("*.log"))]
         if self._state is not None:
             found += sorted(Path(self._state.plane_folder).rglob("*log"))
         found = [path for path in found if path.is_file() and path.name != "audit.log" and path.stat().st_size]
-        ends = (path.read_text(errors="replace").splitlines()[-lines:] for path in found)
-        return "\n".join(
-            f"--- {path.relative_to(self.folder)} ---\n" + "\n".join(end) for path, end in zip(found, ends, strict=True)
-        )
+        ends = {
+            path.relative_to(self.folder).as_posix(): path.read_text(errors="replace").splitlines()[-lines:]
+            for path in found
+        }
+        if self._init_pid and self.running:
+            ends["containers"] = self._container_logs(lines).splitlines()
+            ends["warnings"] = self._warnings()
+        return "\n".join("\n".join([f"--- {name} ---", *end]) for name, end in ends.items())
+
+    def _container_logs(self, lines: int) -> str:
+        # Containers that are gone have no log any more: whoever needs theirs keeps the pod.
+        return self.run_inside("sh", "-c", f"find /var/log/pods -name '*.log' -exec tail -v -n {lines} {{}} +")
+
+    def _warnings(self) -> list[str]:
+        try:
+            events = self.client(timeout=5).list("v1/Event", fields="type=Warning") if self._state else []
+        except (ApiFailure, ApiUnreachable) as error:
+            return [str(error)]
+        return [
+            "{namespace}/{name}: ".format(**event["involvedObject"]) + event.get("message", "")
+            for event in events
+            if "namespace" in event["involvedObject"]
+        ]
 
 
 def _only_child(pid: int) -> int:

@@ -105,7 +105,6 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
                 # Whatever the machine does beside this: no pod is evicted for it, and no image collected.
                 "evictionHard": {},
                 "imageGCHighThresholdPercent": 100,
-                "localStorageCapacityIsolation": False,
                 "clusterDomain": "cluster.local",
                 "resolvConf": "",
                 "podLogsDir": "/var/log/pods",
