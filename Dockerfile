@@ -32,9 +32,10 @@ COPY autobackup autobackup
 RUN SOURCE_DATE_EPOCH=315532800 tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir wheels . \
  && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --no-compile --no-deps --no-index \
       --find-links wheels autobackup \
- && cd /opt/autobackup/lib/python3.*/site-packages \
- && /opt/autobackup/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
-      informers reconcilers controller autobackup
+ && for package in informers reconcilers controller autobackup; do \
+      /opt/autobackup/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+        /opt/autobackup/lib/python3.*/site-packages/"${package}" || exit 1; \
+    done
 COPY tools/image/inventory.py ./
 RUN tools/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file packages.json \
       /opt/autobackup/bin/python \

@@ -16,7 +16,8 @@ from tools.image.builder import ROOT, require_buildah
 
 MEGABYTE = 1_000_000
 UNCHECKED_HASH = 0b01
-pytestmark = pytest.mark.slow
+# Not of the suite that takes seconds: it builds.
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

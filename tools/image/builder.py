@@ -25,6 +25,7 @@ from tools.image.trust import build_secrets, certificates_of_environment, pip_se
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "localhost/autobackup:dev"
+KEPT_IMAGES = 200
 INVENTORY = "opt/autobackup/share/autobackup.cdx.json"
 
 
@@ -142,8 +143,8 @@ def build_image(
             str(context),
         )
         base_layers = int(run_buildah("inspect", "--type=image", "--format={{len .OCIv1.RootFS.DiffIDs}}", base))
-        if not cached:
-            # Images in the store without a name are remains of earlier builds, or steps to start from.
+        # Images in the store without a name are remains of earlier builds, or steps to start from.
+        if not cached or len(run_buildah("images", "--all", "--quiet").split()) > KEPT_IMAGES:
             run_buildah("rmi", "--prune")
         path = folder / "autobackup.oci.tar"
         push(name, path)
