@@ -107,6 +107,18 @@ def only_informers_change_a_store(path: str, tree: ast.Module) -> Iterator[str]:
                 yield f"{node.lineno}: {ast.unparse(node.func)}"
 
 
+def only_the_command_ends_the_process(path: str, tree: ast.Module) -> Iterator[str]:
+    """Whoever ends a process from within a library takes every decision from who uses it."""
+    if path.startswith("autobackup/") or path == "controller/watchdog.py":
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node)[1] in ("exit", "_exit", "abort", "quit", "kill"):
+            if _called(node)[0] in ("", "sys", "os"):
+                yield f"{node.lineno}: {ast.unparse(node.func)}"
+        elif isinstance(node, ast.Raise) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
+            yield f"{node.lineno}: raises SystemExit"
+
+
 RULES: tuple[tuple[Rule, str, str], ...] = (
     (cancellation_passes, "controller/x.py", "try:\n    f()\nexcept BaseException:\n    pass"),
     (
@@ -127,6 +139,8 @@ RULES: tuple[tuple[Rule, str, str], ...] = (
     (only_the_watchdog_is_a_thread, "informers/x.py", "from concurrent.futures import ThreadPoolExecutor"),
     (only_the_watchdog_is_a_thread, "controller/x.py", "await asyncio.to_thread(f)"),
     (only_the_watchdog_is_a_thread, "controller/server.py", "loop.run_in_executor(None, f)"),
+    (only_the_command_ends_the_process, "controller/x.py", "sys.exit(1)"),
+    (only_the_command_ends_the_process, "informers/x.py", "raise SystemExit(1)"),
     (only_informers_change_a_store, "controller/x.py", "informer.store.upsert(row)"),
     (only_informers_change_a_store, "controller/x.py", "self._caches.repositories.store.remove(key)"),
 )
@@ -155,6 +169,10 @@ def test_the_code_keeps_its_promises_to_the_event_loop(rule: Rule) -> None:
 
 def test_c3_nobody_but_the_informers_changes_a_store() -> None:
     assert list(_complaints(only_informers_change_a_store)) == []
+
+
+def test_nobody_but_the_command_and_the_watchdog_ends_the_process() -> None:
+    assert list(_complaints(only_the_command_ends_the_process)) == []
 
 
 def _complaints(rule: Rule) -> Iterator[str]:

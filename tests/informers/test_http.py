@@ -319,3 +319,19 @@ async def test_a_closed_transport_says_so() -> None:
         with pytest.raises(TransportError, match="closed"):
             await transport.request("GET", "/")
         await transport.close()
+
+
+async def test_closing_hangs_up() -> None:
+    gone = asyncio.Event()
+
+    async def talk(connection: Connection) -> None:
+        await connection.send(OK)
+        await connection.reader.read()
+        gone.set()
+
+    async with serving(talk) as server, client(server.url) as transport:
+        await transport.request("GET", "/")
+        assert not gone.is_set()
+        await transport.close()
+        async with asyncio.timeout(5):
+            await gone.wait()

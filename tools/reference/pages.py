@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tools.reference.command import render_command
+from tools.reference.defects import render_defects
 from tools.reference.dependencies import render_dependencies
 from tools.reference.fields import render_fields
 from tools.reference.machinery import render_machinery
@@ -27,6 +28,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("command.md", "the verbs of `autobackup` and their options", render_command),
     ("exit-codes.md", "how the command ends", render_exit_codes),
     ("machinery.md", "the rules of informers, queue, writer and election, each with its tests", render_machinery),
+    ("defects.md", "defects of other libraries, each tried on this code", render_defects),
     ("dependencies.md", "each package and why it is there", render_dependencies),
 )
 
