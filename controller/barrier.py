@@ -89,6 +89,18 @@ class WriteBarrier:
         if written.revision:
             self._pending.setdefault(key, []).append(written)
 
+    def newest(self, resource: Resource, namespace: str) -> int:
+        """The newest version that a write of ours made and that its cache may not have shown yet; 0 without any."""
+        return max(
+            (
+                written.revision
+                for pending in self._pending.values()
+                for written in pending
+                if written.resource == resource and namespace in ("", written.key.namespace)
+            ),
+            default=0,
+        )
+
     def wait(self, key: Key) -> float:
         """0 when `key` may be planned; otherwise the seconds after which to ask again."""
         pending = self._pending.get(key)

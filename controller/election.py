@@ -50,10 +50,10 @@ class Election:
         elector = Elector(transport, clock, fence, key=key, identity=identity, terms=settings.terms, metrics=metrics)
         return cls(fence, elector)
 
-    async def resign(self) -> None:
-        """Stop what the leader does and let others lead."""
+    async def resign(self, note: str) -> None:
+        """Stop what the leader does and let others lead; the note is for the next one."""
         if self.elector is not None:
-            await self.elector.resign()
+            await self.elector.resign(note)
 
     def overdue(self) -> str | None:
         """For liveness."""

@@ -101,6 +101,9 @@ class Elector:
         self._due = 0.0
         self._why = ""
         self._failure = ""
+        self.told = ""
+        """What the last leader left for its successor, when it gave the Lease back to us."""
+        self._note = ""
         self._resigning = False
         # Whether something was sent and not answered: it may have been carried out.
         self._unsure = False
@@ -131,9 +134,10 @@ class Elector:
                 watch.cancel()
                 end.cancel()
 
-    async def resign(self) -> bool:
-        """Give the Lease back, after the work has stopped (L9). False when there was nothing to give back, or it could
-        not be; then it runs out by itself."""
+    async def resign(self, note: str = "") -> bool:
+        """Give the Lease back, after the work has stopped (L9), with a note for whoever takes it. False when there was
+        nothing to give back, or it could not be; then it runs out by itself."""
+        self._note = note
         self._resigning = True
         async with self._attempting:
             if self.state is State.FOLLOWING:
@@ -187,7 +191,9 @@ class Elector:
             await self._look()
             if self._seconds_to_wait() > 0:
                 raise _NotYet
+        told = self._lease.note if self._lease else ""
         await self._write()
+        self.told = told
         self._enter(State.LEADING)
 
     # ---- leading
@@ -254,7 +260,7 @@ class Elector:
                     await self._look()
                 while self._lease is not None and self._record.holder == self._identity:
                     try:
-                        await self._put(released(self._lease, at=self._clock.wall()))
+                        await self._put(released(self._lease, at=self._clock.wall(), note=self._note))
                     except Conflict:
                         await self._look()
                     else:

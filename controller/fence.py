@@ -69,6 +69,10 @@ class Fence:
         """Seconds of validity that are left; 0 when there are none."""
         return max(0.0, self._until - self._clock.boottime())
 
+    def now(self) -> float:
+        """The present instant, on the clock that validity is measured with."""
+        return self._clock.boottime()
+
     def extend(self, until: float) -> None:
         """The lease is valid until then. It never gets shorter, and a fence that was shut stays so."""
         if not self._shut and until > self._until:
@@ -108,6 +112,8 @@ class FencedTransport:
     def __init__(self, transport: Transport, fence: Fence) -> None:
         self._transport = transport
         self._fence = fence
+        self.unanswered_at = -math.inf
+        """When a write last got no answer, on the clock's `boottime`: it may have been carried out."""
 
     async def request(
         self,
@@ -135,7 +141,11 @@ class FencedTransport:
                     method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=limit
                 )
         except TimeoutError as error:
+            self.unanswered_at = self._fence.now()
             raise TransportError(attempt, reason="Timeout", message=f"no answer within {limit:.1f} s") from error
+        except TransportError:
+            self.unanswered_at = self._fence.now()
+            raise
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float

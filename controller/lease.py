@@ -22,6 +22,8 @@ from informers.revision import parse_revision
 
 LEASE: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 RELEASED_SECONDS: Final = 1
+NOTE: Final = "autobackup.stash.appscode.com/handed-over"
+"""Annotation with what the last holder had to tell when it gave the Lease back; gone as soon as somebody holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class Lease:
     revision: str
     uid: str
     record: Record
+
+    @property
+    def note(self) -> str:
+        """What the last holder left, if nobody has held the Lease since."""
+        annotations = self.document["metadata"].get("annotations")
+        return "" if self.record.holder or not isinstance(annotations, dict) else _text(annotations.get(NOTE))
 
     @property
     def order(self) -> int:
@@ -69,6 +77,7 @@ def held_by(holder: str, *, seconds: int, at: datetime, key: ObjectKey, last: Le
     record = last.record if last else Record()
     document = _copy(last) if last else _new(key)
     spec = document["spec"]
+    _leave(document, "")
     spec["holderIdentity"] = holder
     spec["leaseDurationSeconds"] = seconds
     spec["renewTime"] = micro(at)
@@ -78,9 +87,10 @@ def held_by(holder: str, *, seconds: int, at: datetime, key: ObjectKey, last: Le
     return document
 
 
-def released(last: Lease, *, at: datetime) -> dict[str, Any]:
+def released(last: Lease, *, at: datetime, note: str = "") -> dict[str, Any]:
     """The next version, in which nobody has the Lease (L9)."""
     document = _copy(last)
+    _leave(document, note)
     spec = document["spec"]
     spec["holderIdentity"] = ""
     spec["leaseDurationSeconds"] = RELEASED_SECONDS
@@ -110,6 +120,14 @@ def _copy(last: Lease) -> dict[str, Any]:
     # Half of the object, and not ours to say; the server keeps it.
     document["metadata"].pop("managedFields", None)
     return document
+
+
+def _leave(document: dict[str, Any], note: str) -> None:
+    annotations = document["metadata"].get("annotations")
+    if note:
+        document["metadata"]["annotations"] = {**(annotations or {}), NOTE: note}
+    elif isinstance(annotations, dict):
+        annotations.pop(NOTE, None)
 
 
 def _new(key: ObjectKey) -> dict[str, Any]:

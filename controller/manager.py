@@ -33,6 +33,7 @@ from controller.election import Election
 from controller.elector import LeadershipLost
 from controller.fence import FencedTransport
 from controller.handlers import Handlers
+from controller.handover import DOUBT_SECONDS, tell
 from controller.logs import Logs
 from controller.looplag import watch_loop_lag
 from controller.metrics import Metrics
@@ -152,8 +153,7 @@ async def _main(
             await stop.wait()
             readiness.stopping = True
             _log.info("Stopping", grace_s=settings.shutdown_grace_seconds)
-            await operator.drain(settings.shutdown_grace_seconds)
-            await election.resign()
+            await election.resign(await operator.drain(settings.shutdown_grace_seconds))
             for task in background:
                 task.cancel()
     except* LeadershipLost:
@@ -184,7 +184,7 @@ class Operator:
         self._metrics = metrics
         self._synced = asyncio.Event()
         # Whoever writes gets this one: nothing passes it while another process may lead (L6).
-        fenced = FencedTransport(transport, election.fence)
+        self._fenced = fenced = FencedTransport(transport, election.fence)
         self._watching = WatchReport(metrics, clock)
         self._factory = InformerFactory(transport, clock, self._watching, namespaces=settings.namespaces)
         queue_metrics = metrics.queue(QUEUE)
@@ -213,7 +213,9 @@ class Operator:
             secrets=self._secrets,
             applier=applier,
         )
-        barrier = WriteBarrier(self._revision_of)
+        self._barrier = barrier = WriteBarrier(self._revision_of)
+        self._written = (self._caches.repositories, self._caches.configurations, self._caches.blueprints)
+        self._caught_up = False
         self._handlers = Handlers(queue=self._queue, view=self.view, outcomes=self._outcomes, barrier=barrier)
         self._machinery = Machinery(
             queue=self._queue,
@@ -244,11 +246,14 @@ class Operator:
             readiness.synced = True
         return jobs
 
-    async def drain(self, grace: float) -> None:
-        """Take no new work and let what is under way finish."""
-        if not await self._queue.drain(grace):
+    async def drain(self, grace: float) -> str:
+        """Take no new work, let what is under way finish. Returns what the next leader should know."""
+        drained = await self._queue.drain(grace)
+        if not drained:
             _log.warning("Work was still under way when the grace ended; it is done again by the next process")
         await self._recorder.flush(_FLUSH_SECONDS)
+        in_doubt = self._clock.boottime() < self._fenced.unanswered_at + DOUBT_SECONDS
+        return tell(self._written, self._barrier.newest) if self._caught_up and drained and not in_doubt else ""
 
     async def _sync(self, readiness: _Readiness) -> None:
         """Wait for the caches."""
@@ -271,8 +276,9 @@ class Operator:
 
     async def _lead(self) -> None:
         """What the leader does, once it sees all that the last one wrote (L14)."""
-        written = (self._caches.repositories, self._caches.configurations, self._caches.blueprints)
-        await catch_up(self._transport, self._clock, written)
+        note = self._elector.told if self._elector else ""
+        await catch_up(self._transport, self._clock, self._written, note=note)
+        self._caught_up = True
         await self._work()
 
     async def _work(self) -> None:
@@ -294,7 +300,7 @@ class Operator:
         self._handlers.secret_changed(secret)
 
     def _revision_of(self, resource: Resource, namespace: str) -> int:
-        for informer in (self._caches.repositories, self._caches.configurations, self._caches.blueprints):
+        for informer in self._written:
             if informer.resource == resource:
                 return informer.store.last_sync_rv(namespace)
         return 0

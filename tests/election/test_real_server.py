@@ -29,7 +29,7 @@ PAUSES = 2
 
 
 @contextmanager
-def traffic(stage: Stage, blueprint: str, api: ApiClient) -> Iterator[None]:
+def traffic(stage: Stage, blueprint: str, api: ApiClient, *, prefix: str = "more") -> Iterator[None]:
     """New targets all the time, so that whoever leads has something to write. `api` is this thread's client."""
     done = threading.Event()
 
@@ -38,7 +38,7 @@ def traffic(stage: Stage, blueprint: str, api: ApiClient) -> Iterator[None]:
         number = 0
         while not done.wait(0.1):
             number += 1
-            busy.create("PersistentVolumeClaim", f"more-{number}", {ANNOTATION: blueprint})
+            busy.create("PersistentVolumeClaim", f"{prefix}-{number}", {ANNOTATION: blueprint})
 
     thread = threading.Thread(target=create)
     thread.start()
@@ -112,16 +112,17 @@ def test_sigterm_hands_over_in_order(plane: ControlPlane, account: Path, scene: 
             standby = fleet.start()
             mark = plane.audit_log.mark()
             told = leader.signal(signal.SIGTERM)
-            scene.create("PersistentVolumeClaim", f"t{number}", {ANNOTATION: blueprint})
-            scene.configured(f"pvc-t{number}")
-            assert leader.wait_ended() == 0
-            busy(plane, mark, standby)
+            with traffic(scene, blueprint, plane.client("admin"), prefix=f"t{number}"):
+                assert leader.wait_ended() == 0
+                busy(plane, mark, standby)
             first = min(map(at, Story.of(plane.audit_log, mark, standby.identity).writes))
             taken.append((first - told).total_seconds())
             check_order(plane, mark, leader, standby)
             released = Story.of(plane.audit_log, mark, leader.identity).renewals[-1]
             won = Story.of(plane.audit_log, mark, standby.identity).renewals[0]
             assert at(released) <= at(won) <= first
+            assert standby.lines("Caches have caught up", by_note=True)
+            assert not standby.lines("Reading a whole collection again"), "the note spares that"
             leader = standby
     print(
         f"\nSIGTERM to the successor's first write, {len(taken)} times: "
