@@ -7,7 +7,6 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +14,15 @@ import pytest
 
 from tests.autobackup import probes
 from tests.autobackup.stage import Stage
+from tests.manifests.conftest import OPERATOR
 from tests.manifests.promql import family, metrics
 from tests.manifests.test_alerts import expressions
-from tests.support.cluster import create_namespace, unique_name
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ApiClient, ApiFailure, ControlPlane, User, apply_manifests, wait_for
-from tools.manifests import build, render
+from tools.controlplane import ApiClient, ApiFailure, ControlPlane, User, wait_for
+from tools.manifests import render
 from tools.manifests.chart import NAMESPACE
-from tools.manifests.kustomize import TREE
 
 Object = dict[str, Any]
-ACCOUNT = f"system:serviceaccount:{NAMESPACE}:autobackup"
-
-
-@pytest.fixture(scope="module")
-def objects() -> list[Object]:
-    return build(TREE / "overlays" / "default")
-
-
-@pytest.fixture(scope="module")
-def plane(objects: list[Object]) -> Iterator[ControlPlane]:
-    """A control plane on which everything of the default overlay is installed."""
-    with ControlPlane() as started:
-        assert started.users["operator"].name == ACCOUNT
-        apply_manifests(started.client("admin"), objects)
-        yield started
-
-
-@pytest.fixture(scope="module")
-def admin(plane: ControlPlane) -> ApiClient:
-    return plane.client("admin")
-
-
-@pytest.fixture(scope="module")
-def config_file(objects: list[Object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (found,) = (each for each in objects if each["kind"] == "ConfigMap")
-    file = tmp_path_factory.mktemp("config") / "config.yaml"
-    file.write_text(found["data"]["config.yaml"])
-    return file
-
-
-@pytest.fixture
-def stage(admin: ApiClient, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    name = unique_name(request.node.name)
-    create_namespace(admin, name)
-    found = Stage(admin, name)
-    yield found
-    found.clean()
 
 
 def pod_of(objects: list[Object]) -> Object:
@@ -142,7 +103,7 @@ def test_the_rights_are_enough_and_the_policies_let_the_operator_work(
         with pytest.raises(urllib.error.HTTPError, match="403"):
             scrape(address, plane.users["bob"])
         assert process.terminate() == 0, process.tail()
-    events = plane.audit_log.requests(mark, user=ACCOUNT)
+    events = plane.audit_log.requests(mark, user=OPERATOR)
     assert [each for each in events if each.is_denied] == []
     lease = admin.get("coordination.k8s.io/v1/Lease", "autobackup", namespace=NAMESPACE)
     assert not lease["spec"].get("holderIdentity")

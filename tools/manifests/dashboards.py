@@ -190,8 +190,16 @@ OVERVIEW: Final = Board(
             (
                 Panel("Targets that get their backup", ((f"{_CONFIGURED} / {_ASKED}", ""),), "percentunit", stat=True),
                 Panel("Configured", ((_CONFIGURED, ""),), stat=True),
-                Panel("Waiting", (('sum(max by (kind) (autobackup_targets{JOB, state="waiting"}))', ""),), stat=True),
-                Panel("Failed", (('sum(max by (kind) (autobackup_targets{JOB, state="failed"}))', ""),), stat=True),
+                Panel(
+                    "Waiting",
+                    (('sum(max by (kind) (autobackup_targets{JOB, state="waiting"})) or vector(0)', ""),),
+                    stat=True,
+                ),
+                Panel(
+                    "Failed",
+                    (('sum(max by (kind) (autobackup_targets{JOB, state="failed"})) or vector(0)', ""),),
+                    stat=True,
+                ),
             ),
         ),
         (
