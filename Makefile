@@ -8,11 +8,11 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image cluster \
+.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image cluster e2e \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -62,6 +62,10 @@ image: venv ## Build the container image with buildah, and list what is in it (B
 
 cluster: venv controlplane ## Run a one-node Kubernetes in namespaces of its own until Ctrl-C (as root)
 	@$(BIN)/python -m tools.cluster run $(ARGS)
+
+e2e: venv controlplane gotools ## Install the chart on a node and try all of it (KUBECONFIG=... IMAGE=...: on yours)
+	@AUTOBACKUP_E2E_KUBECONFIG='$(KUBECONFIG)' AUTOBACKUP_E2E_IMAGE='$(IMAGE)' AUTOBACKUP_E2E_TRIALS='$(or $(TRIALS),20)' \
+	  $(BIN)/python -m pytest $(if $(KUBECONFIG),tests/e2e/chart,tests/e2e) $(ARGS)
 
 crds: venv ## Write manifests/crds
 	$(BIN)/python -m tools.crds

@@ -37,7 +37,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_image(tmp_path_factory.mktemp("image"), cached=True).archive
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     reason = why_not()
     if reason:
@@ -46,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin(cluster: Cluster) -> ApiClient:
     """The administrator's client; the CRDs are installed."""
     client = cluster.client()
@@ -54,7 +54,7 @@ def admin(cluster: Cluster) -> ApiClient:
     return client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image_name(cluster: Cluster, image: Path) -> str:
     """The operator's image is on the node, under this name."""
     cluster.load_image(image)
