@@ -34,11 +34,12 @@ from informers.errors import (
     error_from_response,
 )
 from informers.factory import InformerFactory
+from informers.index import IndexFunction
 from informers.observer import InformerObserver
 from informers.projection import MetaRow, Projection, Row, project_meta
 from informers.resource import ObjectKey, Resource
 from informers.revision import parse_revision
-from informers.shared import InformerStatus, Registration, SharedInformer
+from informers.shared import FailureHandler, Handler, InformerStatus, Registration, SharedInformer
 from informers.store import Store
 from informers.transport import Response, Transport
 
@@ -60,9 +61,12 @@ __all__ = [
     "Deleted",
     "Delta",
     "Expired",
+    "FailureHandler",
     "Forbidden",
+    "Handler",
     "IdleTimeout",
     "Inconsistent",
+    "IndexFunction",
     "InformerFactory",
     "InformerObserver",
     "InformerStatus",

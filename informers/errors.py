@@ -1,14 +1,23 @@
 """Every way in which talking to an API server fails, as one tree.
 
-    ApiError                     what was attempted, what the server said, and (for 429, 503) when to come
-    back ├── TransportError           no answer: refused, reset, timed out, cut in the middle (status 0) │
-    └── IdleTimeout          a stream went silent for longer than its idle deadline (R10) ├── DecodeError
-    an answer that is not what the protocol allows (status 0) ├── BadRequest               400 ├──
-    Unauthorized             401 ├── Forbidden                403 ├── NotFound                 404 ├──
-    Conflict                 409 ├── Expired                  410: the resourceVersion is too old (R13) ├──
-    Invalid                  422 ├── TooManyRequests          429 └── ServerError              5xx
-        └── ResourceVersionTooLarge   504 with the cause of that name: this server has not caught up yet (R14)
-    CredentialsError             no usable address or credentials; nothing was sent
+    ApiError                             what was attempted, what the server said, and (429, 503) when to come back
+     ├── TransportError                  no answer: refused, reset, timed out, cut in the middle (status 0)
+     │    ├── IdleTimeout                a stream went silent for longer than its idle deadline (R10)
+     │    └── Unfinished                 a streaming list ended before all of it had come (R3)
+     ├── DecodeError                     an answer that is not what the protocol allows (status 0)
+     │    └── Rewound                    a version lower than one already seen (R10)
+     ├── BadRequest                      400
+     ├── Unauthorized                    401
+     ├── Forbidden                       403
+     ├── NotFound                        404
+     ├── Conflict                        409
+     ├── Expired                         410: the resourceVersion is too old (R13)
+     ├── Invalid                         422
+     ├── TooManyRequests                 429
+     └── ServerError                     5xx
+          └── ResourceVersionTooLarge    504 with the cause of that name: this server has not caught up yet (R14)
+    CredentialsError                     no usable address or credentials; nothing was sent
+    NotSynced                            informers that are not complete in time
 
 Contract: `str(error)` names the attempt (verb and object), the server's reason and its message, on one line.
 The class is decided once, from status, `reason` and `causes` of the `Status` object; callers never parse
