@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit demo bench-quick image cluster e2e \
+.PHONY: help python venv controlplane gotools lint format test test-unit mutations demo bench-quick image cluster e2e \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
@@ -49,7 +49,10 @@ test: venv lint docs-check controlplane gotools ## Everything: style, types, and
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: venv ## The tests that need no API server (seconds)
-	$(BIN)/python -m pytest -m "not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "not cluster and not slow" $(ARGS)
+
+mutations: venv ## Put known defects into a copy of the code; a test must notice each (ARGS="--only P3")
+	@$(BIN)/python -m tools.mutations $(ARGS)
 
 demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUBECONFIG=... uses yours)
 	@$(BIN)/python -m tools.demo $(ARGS)
