@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 
 from tools.manifests.__main__ import differences, install, write
 from tools.manifests.chart import NAMESPACE, render
-from tools.manifests.kustomize import NAMESPACED, TREE, build
+from tools.manifests.kustomize import MONITORED, NAMESPACED, TREE, build
 
 Object = dict[str, Any]
 HELMS_LABELS = {"helm.sh/chart", "app.kubernetes.io/managed-by"}
@@ -52,6 +54,25 @@ def test_kustomize_and_chart_are_the_same_objects(overlay: str, values: Object) 
     assert kustomized == bare([document.content for document in render(values)])
 
 
+def test_the_monitoring_component_is_what_the_chart_has_with_these_values(tmp_path: Path) -> None:
+    where = {
+        name: os.path.relpath(TREE / name, tmp_path.resolve()) for name in ("overlays/default", "components/monitoring")
+    }
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [where["overlays/default"]],
+        "components": [where["components/monitoring"]],
+        "images": [{"name": "localhost/autobackup", "newName": "registry.example.com/a", "newTag": "2"}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    kustomized = bare(build(tmp_path))
+    del kustomized["Namespace", "", NAMESPACE]
+    values = {**MONITORED, "image": {"repository": "registry.example.com/a", "tag": "2"}}
+    assert kustomized == bare([document.content for document in render(values)])
+    assert {"ServiceMonitor", "PrometheusRule"} < {kind for kind, _, _ in kustomized}
+
+
 def test_the_single_file_and_kustomize_are_the_same_objects() -> None:
     single = yaml.load_all(install(), Loader=yaml.CSafeLoader)
     assert bare(list(single)) == bare(build(TREE / "overlays" / "default"))
@@ -71,7 +92,7 @@ def test_the_committed_files_are_what_the_chart_says() -> None:
     assert "".join(differences(TREE)) == "", "run `make manifests` and commit the result"
 
 
-def test_a_file_that_is_changed_removed_or_left_over_is_found(tmp_path: Any) -> None:
+def test_a_file_that_is_changed_removed_or_left_over_is_found(tmp_path: Path) -> None:
     write(tmp_path)
     assert list(differences(tmp_path)) == []
     deployment = tmp_path / "base" / "deployment.yaml"
