@@ -1,0 +1,188 @@
+"""Kinds that come and go, namespaces that end, and the garbage collector beside us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.autobackup import oracle, probes
+from tests.autobackup.stage import ANNOTATION, BLUEPRINT, CONFIGURATION, SECONDS, Stage, grant_operator
+from tests.support.cluster import create_namespace, unique_name
+from tests.support.operator import OperatorProcess
+from tools.controlplane import GARBAGE_COLLECTION, ControlPlane, install_crds, remove_crd, wait_for
+
+USER = "system:serviceaccount:autobackup-system:autobackup"
+APPBINDINGS = "appbindings.appcatalog.appscode.com"
+LATE = 65.0
+"""Within this many seconds a kind is noticed that was not there: it is looked for every 30 to 60 seconds."""
+
+pytestmark = pytest.mark.cluster
+
+
+def notices(process: OperatorProcess, what: str) -> int:
+    return sum(entry["msg"] == what and entry["kind"] == "AppBinding" for entry in probes.entries(process))
+
+
+def test_kind_comes_goes_and_comes_back(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """Two operators share the waiting: one that started with the kind and saw it go, one that started without it."""
+    api = plane.client("admin")
+    later = Stage(api, unique_name("later"))
+    create_namespace(api, later.namespace)
+    blueprint = scene.blueprint()
+    with OperatorProcess(account, *probes.SERVE) as old:
+        for number in range(5):
+            scene.create("AppBinding", f"db{number}", {ANNOTATION: blueprint})
+        scene.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+        scene.settled(blueprint, configured=6)
+        before = {c["metadata"]["name"]: c["metadata"]["uid"] for c in scene.configurations()}
+        mark = plane.audit_log.mark()
+        line = probes.length(old)
+        remove_crd(api, APPBINDINGS)
+        wait_for(lambda: notices(old, "Kind is not served; waiting for it"), SECONDS, what="the operator to notice")
+        # The server took the objects along; it was nobody's wish that their backups end.
+        assert {c["metadata"]["name"]: c["metadata"]["uid"] for c in scene.configurations()} == before
+        assert [e.name for e in plane.audit_log.writes(mark, user=USER) if e.verb == "delete"] == []
+        assert not probes.complaints(old, since=line)
+        # Everything else goes on.
+        scene.create("PersistentVolumeClaim", "more", {ANNOTATION: blueprint})
+        scene.configured("pvc-more")
+        assert probes.probe(old, "/readyz")[0] == 200
+        with OperatorProcess(account, *probes.SERVE, f"--namespaces={later.namespace}") as new:
+            wait_for(lambda: probes.probe(new, "/readyz")[0] == 200, SECONDS, what="readiness without the kind")
+            later.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+            later.configured("pvc-data")
+            assert notices(new, "Kind is not served; waiting for it") == 1
+            install_crds(api, only=[APPBINDINGS])
+            for number in range(5):
+                scene.create("AppBinding", f"db{number}", {ANNOTATION: blueprint})
+            later.create("AppBinding", "db", {ANNOTATION: blueprint})
+            began = time.monotonic()
+            for process in (old, new):
+                wait_for(lambda p=process: notices(p, "Kind is served"), LATE, what="the kind to be noticed")
+            assert time.monotonic() - began < LATE
+            oracle.agrees(scene, SECONDS)
+            oracle.agrees(later, SECONDS)
+            after = {c["metadata"]["name"]: c["metadata"]["uid"] for c in scene.configurations()}
+            assert {name: after[name] for name in before} == before, "the same objects serve the new targets"
+            for process in (old, new):
+                assert not probes.complaints(process)
+                assert len([e for e in probes.entries(process) if "appbindings" in str(e)]) < 40, "no log noise"
+
+
+def test_own_kinds_are_installed_late() -> None:
+    """The operator was rolled out before its CRDs: it waits, says for what, and begins when they are there."""
+    with ControlPlane(audit=False) as bare:
+        api = bare.client("admin")
+        with OperatorProcess(grant_operator(bare), *probes.SERVE) as process:
+            wait_for(
+                lambda: all(
+                    kind in (seen := probes.probe(process, "/readyz"))[1] and seen[0] == 500
+                    for kind in ("backupblueprints", "repositories", "backupconfigurations", "manifests/crds")
+                ),
+                SECONDS,
+                what="/readyz to say which kinds are missing",
+                state=lambda: probes.probe(process, "/readyz"),
+            )
+            assert "deployments" not in probes.probe(process, "/readyz")[1]
+            assert probes.probe(process, "/livez") == (200, "ok")
+            assert len(probes.complaints(process)) <= 10
+            install_crds(api)
+            wait_for(
+                lambda: probes.probe(process, "/readyz")[0] == 200, LATE + 20, what="readiness", state=process.tail
+            )
+            stage = Stage(api, "default")
+            blueprint = stage.blueprint()
+            stage.create("AppBinding", "db", {ANNOTATION: blueprint})
+            stage.configured("app-db")
+            assert process.terminate() == 0
+
+
+# --- beside the controllers of a real cluster
+
+
+@pytest.fixture
+def controllers(plane: ControlPlane) -> Iterator[None]:
+    plane.start_controllers(GARBAGE_COLLECTION)
+    yield
+    plane.stop_controllers()
+
+
+@pytest.mark.usefixtures("controllers")
+def test_namespace_with_targets_is_deleted(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    blueprint = scene.blueprint()
+    doomed = Stage(scene.api, unique_name("doomed"))
+    create_namespace(scene.api, doomed.namespace)
+    with OperatorProcess(account, *probes.SERVE) as process:
+        scene.create("Deployment", "stays", {ANNOTATION: blueprint})
+        for number in range(12):
+            kind = ("Deployment", "StatefulSet", "AppBinding")[number % 3]
+            doomed.create(kind, f"t{number}", {ANNOTATION: blueprint})
+        scene.settled(blueprint, configured=13)
+        line = probes.length(process)
+        scene.api.delete("v1/Namespace", doomed.namespace)
+        wait_for(
+            lambda: scene.api.find("v1/Namespace", doomed.namespace) is None,
+            60,
+            what="the namespace to be gone",
+            state=lambda: scene.api.find("v1/Namespace", doomed.namespace),
+        )
+        scene.settled(blueprint, matched=1, configured=1, failed=0)
+        assert scene.api.list(CONFIGURATION, namespace=doomed.namespace) == []
+        assert not probes.complaints(process, since=line)
+        wait_for(lambda: probes.at_rest(process), SECONDS, what="the queue to be empty")
+        assert probes.total(process, "controller_runtime_reconcile_panics_total") == 0
+        assert probes.total(process, "workqueue_retries_total") == 0
+
+
+@pytest.mark.usefixtures("controllers")
+def test_garbage_collector_is_no_rival(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    blueprint = scene.blueprint()
+    with OperatorProcess(account, *probes.SERVE) as process:
+        for number in range(10):
+            scene.create("Deployment", f"t{number}", {ANNOTATION: blueprint})
+        scene.settled(blueprint, configured=10)
+        mark = plane.audit_log.mark()
+        for number in range(10):
+            scene.delete("Deployment", f"t{number}")
+        wait_for(lambda: not scene.configurations(), SECONDS, what="the BackupConfigurations to be gone")
+        scene.settled(blueprint, matched=0)
+        # Whoever is faster deletes it, and nobody makes it anew. The Repositories stand for data and stay.
+        made = [
+            event
+            for event in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)
+            if event.verb == "patch" and event.resource in ("repositories", "backupconfigurations")
+        ]
+        assert made == []
+        assert len(scene.repositories()) == 10
+        # The same names again, at once: owners have new uids, and the collector must not mistake the new for the old.
+        for number in range(10):
+            scene.create("Deployment", f"t{number}", {ANNOTATION: blueprint})
+        for number in range(0, 10, 2):
+            scene.delete("Deployment", f"t{number}")
+            scene.create("Deployment", f"t{number}", {ANNOTATION: blueprint})
+        oracle.agrees(scene, 30)
+        scene.settled(blueprint, matched=10, configured=10)
+        assert not probes.complaints(process)
+        assert len(scene.repositories()) == 10
+
+
+def test_target_that_is_being_deleted_is_not_waited_for(account: Path, scene: Stage) -> None:
+    """A volume that a pod uses stays for as long as the pod does; its blueprint is at rest meanwhile."""
+    blueprint = scene.blueprint()
+    with OperatorProcess(account):
+        scene.create("PersistentVolumeClaim", "used", {ANNOTATION: blueprint})
+        scene.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+        scene.settled(blueprint, configured=2)
+        scene.delete("PersistentVolumeClaim", "used")
+        assert (
+            "deletionTimestamp"
+            in scene.api.get("v1/PersistentVolumeClaim", "used", namespace=scene.namespace)["metadata"]
+        )
+        scene.settled(blueprint, matched=1, configured=1)
+        assert scene.condition(blueprint, "Reconciling")["status"] == "False"
+        assert scene.find_configuration("pvc-used") is not None, "backups go on until it is gone"
+        generation = scene.api.get(BLUEPRINT, blueprint)["metadata"]["generation"]
+        assert scene.condition(blueprint, "Ready")["observedGeneration"] == generation
