@@ -62,6 +62,7 @@ from informers import (
 from informers.clock import Clock
 from informers.resource import ObjectKey, Resource
 from reconcilers.keys import Key
+from reconcilers.kinds import BLUEPRINT
 
 QUEUE = "autobackup"
 _SYNC_REPORT_SECONDS = 30.0
@@ -235,6 +236,9 @@ class Operator:
             informers=self._statuses, queue=self._queue, view=self.view, recorded=self._outcomes.of, clock=clock
         )
         metrics.before_scrape(self._count_targets)
+        for kind in (*self._caches.targets, BLUEPRINT.kind):
+            metrics.reconciles(kind).limit.set(settings.workers)
+        self._watching.preset(informer.resource for informer in self._factory.informers)
 
     def background(self, readiness: _Readiness) -> list[Job]:
         """The jobs of the process, to be run until they are cancelled."""

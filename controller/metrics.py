@@ -34,6 +34,7 @@ from controller.priorities import BANDS
 T = TypeVar("T")
 
 RESULTS = ("success", "error", "requeue", "requeue_after")
+WRITTEN_KINDS = ("Repository", "BackupConfiguration", "BackupBlueprint")
 APPLY_RESULTS = ("applied", "noop", "conflict", "denied", "quota", "error")
 RESOLVE_RESULTS = ("configured", "waiting", "failed")
 DROP_REASONS = ("overflow", "rate", "refused", "failed", "shutdown")
@@ -127,6 +128,8 @@ class Metrics:
         self.gauge(f.BUILD_INFO).labels(version, platform.python_version()).set(1)
         self.preset(f.EVENTS_DROPPED, DROP_REASONS)
         self.preset(f.RESOLVES, RESOLVE_RESULTS)
+        self.preset(f.APPLIES, WRITTEN_KINDS, APPLY_RESULTS)
+        self.preset(f.OSCILLATIONS, WRITTEN_KINDS)
 
     def _build(self, family: f.Family) -> Counter | Gauge | Histogram:
         match family.type:

@@ -5,12 +5,12 @@ One line for each decision (a relist, a failure, a kind that appeared), none for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from controller import families as f
-from controller.metrics import Metrics
+from controller.metrics import RESTART_REASONS, Metrics
 from informers import InformerObserver
 from informers.clock import Clock
 from informers.errors import Expired, TransportError
@@ -31,6 +31,16 @@ class WatchReport(InformerObserver):
         self._restarts = metrics.counter(f.WATCH_RESTARTS)
         self._decode_errors = metrics.counter(f.DECODE_ERRORS)
         self._handler_errors = metrics.counter(f.HANDLER_ERRORS)
+
+    def preset(self, resources: Iterable[Resource]) -> None:
+        """Have the series of these resources exist from the start, at 0: a rate over a series that appears with its
+        first increment misses that increment."""
+        for resource in resources:
+            self._synced.labels(resource.plural).set(0)
+            self._decode_errors.labels(resource.plural)
+            self._handler_errors.labels(resource.plural)
+            for reason in RESTART_REASONS:
+                self._restarts.labels(resource.plural, reason)
 
     def watch_ended(self, resource: Resource, namespace: str, *, reason: str, events: int, seconds: float) -> None:
         self._restarts.labels(resource.plural, _restart_reason(reason)).inc()
