@@ -6,9 +6,16 @@ here: see `autobackup.exits` for the codes.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import signal
 import sys
+
+if os.getpid() == 1:
+    # The kernel gives the first process of a container no default action: a SIGTERM that comes before the operator has
+    # set its own handler would be lost, and the pod would wait out its whole grace period.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+import contextlib
 import traceback
 from collections.abc import Sequence
 
