@@ -22,7 +22,15 @@ from tests.support.cluster import unique_name
 from tools.image import Archive
 from tools.manifests.chart import NAMESPACE
 
-STORY = ("test_installation", "test_leadership", "test_uninstall")
+STORY = (
+    "test_installation",
+    "test_leadership",
+    "test_upgrade",
+    "test_monitoring",
+    "test_secrets",
+    "test_rights",
+    "test_uninstall",
+)
 """In this order. The last but one looks at what the whole run did, and the last takes the operator away."""
 
 

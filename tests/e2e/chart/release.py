@@ -32,8 +32,8 @@ class Release:
         self.place.apply(named)
         self._helm("install", RELEASE, str(CHART), values=self.values())
 
-    def upgrade(self, *, chart: Path = CHART, tag: str = "") -> None:
-        values = self.values()
+    def upgrade(self, *, chart: Path = CHART, tag: str = "", more: Object | None = None) -> None:
+        values = {**self.values(), **(more or {})}
         if tag:
             values["image"]["tag"] = tag
         self._helm("upgrade", RELEASE, str(chart), values=values)
