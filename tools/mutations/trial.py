@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +21,7 @@ from time import perf_counter
 from typing import Final
 
 from tools.mutations.mutation import Mutation, Stale
+from tools.mutations.nursery import Nursery
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = (
@@ -68,44 +67,49 @@ class Unsound(Exception):
 
 def try_all(mutations: Sequence[Mutation], *, jobs: int) -> Iterator[Result]:
     """Try each of them, several at a time, each in a tree of its own; results in the order of the mutations."""
-    with _trees(jobs) as trees:
+    with _trees(jobs) as trees, ExitStack() as stack:
         tests = sorted({test for mutation in mutations for test in mutation.tests})
-        done = _run(trees[0], tests, mutated=False, limit=10 * SECONDS)
-        if done.returncode != _PASSED:
-            raise Unsound(f"without any mutation:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-        # The compiled tests of the first run serve the others as well.
-        for tree in trees[1:]:
-            shutil.copytree(trees[0], tree, dirs_exist_ok=True)
-        free: SimpleQueue[Path] = SimpleQueue()
-        for tree in trees:
-            free.put(tree)
+        places: SimpleQueue[_Place] = SimpleQueue()
+        for number, tree in enumerate(trees):
+            if number:
+                # The compiled tests of the first run serve the others as well.
+                shutil.copytree(trees[0], tree, dirs_exist_ok=True)
+            nursery = stack.enter_context(Nursery(tree))
+            if not number:
+                sound = nursery.run(tests, mutated=False, seconds=10 * SECONDS)
+                if sound.code != _PASSED:
+                    raise Unsound(f"without any mutation:\n{sound.output}")
+            places.put(_Place(tree, nursery))
 
         def attempt(mutation: Mutation) -> Result:
-            tree = free.get()
+            place = places.get()
             try:
-                return try_one(mutation, tree)
+                return _try_one(mutation, place)
             finally:
-                free.put(tree)
+                places.put(place)
 
         with ThreadPoolExecutor(len(trees)) as pool:
             yield from pool.map(attempt, mutations)
 
 
-def try_one(mutation: Mutation, tree: Path) -> Result:
-    """Try one mutation in this tree, which is as before afterwards."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    tree: Path
+    nursery: Nursery
+
+
+def _try_one(mutation: Mutation, place: _Place) -> Result:
     started = perf_counter()
     if mutation.structural:
         return Result(mutation, Verdict.KEPT, 0.0)  # its tests passed without it, in the run that came before
     try:
-        with _applied(mutation, tree):
-            done = _run(tree, mutation.tests, mutated=True)
+        with _applied(mutation, place.tree):
+            done = place.nursery.run(mutation.tests, mutated=True, seconds=SECONDS)
     except Stale as stale:
         return Result(mutation, Verdict.STALE, 0.0, str(stale))
-    except subprocess.TimeoutExpired:
-        return Result(mutation, Verdict.HUNG, SECONDS, f"its tests did not end within {SECONDS:.0f} s")
-    verdict = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.KILLED}.get(done.returncode, Verdict.BROKEN)
-    detail = "" if verdict is Verdict.KILLED else done.stdout[-3000:] + done.stderr[-1000:]
-    return Result(mutation, verdict, perf_counter() - started, detail)
+    verdicts = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.KILLED, None: Verdict.HUNG}
+    verdict = verdicts.get(done.code, Verdict.BROKEN)
+    return Result(mutation, verdict, perf_counter() - started, "" if verdict is Verdict.KILLED else done.output)
 
 
 @contextmanager
@@ -137,15 +141,3 @@ def _applied(mutation: Mutation, tree: Path) -> Iterator[None]:
         for path, content in before.items():
             (tree / path).write_bytes(content)
             os.utime(tree / path, ns=(times[path].st_atime_ns, times[path].st_mtime_ns))
-
-
-def _run(
-    tree: Path, tests: Sequence[str], *, mutated: bool, limit: float = SECONDS
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
-    environ = {**os.environ, "PYTHONPATH": str(tree)}
-    if mutated:
-        command.append("--tb=no")  # which would be looked at by nobody, and costs more than many a test
-        environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of a mutated file, which has the size of the real one at times
-    command += tests
-    return subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, timeout=limit, check=False)
