@@ -95,8 +95,8 @@ def test_own_kinds_are_installed_late() -> None:
             )
             stage = Stage(api, "default")
             blueprint = stage.blueprint()
-            stage.create("AppBinding", "db", {ANNOTATION: blueprint})
-            stage.configured("app-db")
+            stage.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+            stage.configured("pvc-data")
             assert process.terminate() == 0
 
 
