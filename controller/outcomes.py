@@ -3,13 +3,17 @@
 Derived state, held in memory only: after a restart every target is looked at once, and the table is whole again. An
 outcome is remembered together with the generation of the blueprint that it was reached with, so that after an edit
 the targets not yet looked at again can be counted.
+
+A message quotes what people wrote, and it goes on from here to the status of blueprints, which more people may read
+than the target: credentials in it are replaced on the way in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from controller.redaction import scrub
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State
@@ -43,6 +47,7 @@ class Outcomes:
         `generation_of` gives the generation of a blueprint at the time of planning. Returns what changed, and the
         blueprints whose summary may have changed.
         """
+        outcomes = tuple(replace(outcome, message=scrub(outcome.message)) for outcome in outcomes)
         before = {outcome.blueprint: outcome for outcome in self._by_target.get(target, ())}
         changes, touched = [], set()
         for outcome in outcomes:

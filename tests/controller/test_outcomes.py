@@ -56,6 +56,16 @@ def test_only_changes_are_reported() -> None:
     assert table.of(A) == ()
 
 
+def test_credentials_that_people_wrote_do_not_get_into_the_table() -> None:
+    table = Outcomes()
+    quoting = Outcome("nightly", State.FAILED, Reason.LOCATION_CONFLICT, "'https://me:hunter2@example.com' is taken")
+    (change,), _ = table.record(A, (quoting,), lambda name: 1)
+    assert "hunter2" not in change.after.message
+    assert "example.com" in change.after.message
+    assert summary(table, 1, A).failures == ((A, change.after),)
+    assert table.record(A, (quoting,), lambda name: 1) == ([], set())
+
+
 def test_conflicted_targets_are_known_until_they_are_not() -> None:
     table = Outcomes()
     table.record(A, (BAD,), lambda name: 1)
