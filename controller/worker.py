@@ -22,7 +22,7 @@ from controller.caches import View
 from controller.claims import Claims
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
-from controller.priorities import CHILD_DRIFT
+from controller.priorities import CHILD_DRIFT, FAN_OUT
 from controller.templates import PodTemplates
 from controller.verdict import SLOW_RETRY, Class, Verdict, judge
 from controller.workqueue import ShutDown, WorkQueue
@@ -101,6 +101,7 @@ class Worker:
         except TimeoutError:
             metrics.timeouts.inc()
             _log.warning("Reconcile ran out of time", **_fields(key), seconds=RECONCILE_SECONDS)
+            m.claims.doubt(key)
             m.queue.retry(key, reason="timeout")
         except Exception:
             metrics.panics.inc()
@@ -122,10 +123,13 @@ class Worker:
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
+        if again is None and plan.requeue_after is None and m.claims.give_up(key, plan.claims):
+            for waiting in m.outcomes.conflicted():
+                m.queue.add(waiting, priority=FAN_OUT, reason="a name or location became free")
         if _updates_in_place(plan):
-            m.claims.release(plan.claims)
+            m.claims.release(key, plan.claims)
         else:
-            m.claims.take(plan.claims)
+            m.claims.take(key, plan.claims)
         if again is None:
             failures, again = await self._carry_out(key, plan)
         else:
@@ -189,9 +193,11 @@ class Worker:
             verdict = await self._run(key, step, plan)
             if verdict is not None:
                 failures[blueprint] = verdict
-        if failures:
-            owners = {claim for claim in plan.claims if any(f"blueprint {name}" in claim.owner for name in failures)}
-            self._m.claims.release(owners)
+        if any(verdict.kind is Class.TRANSIENT for verdict in failures.values()):
+            self._m.claims.doubt(key)
+        refused = {f"blueprint {name}" for name, verdict in failures.items() if verdict.kind is not Class.TRANSIENT}
+        if refused:
+            self._m.claims.release(key, [claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
         gravest = max(failures.values(), key=lambda verdict: verdict.kind is Class.TRANSIENT, default=None)
         return failures, _Again(gravest) if gravest else None
 
@@ -281,6 +287,16 @@ class Worker:
             known = [m.view.blueprint(change.after.blueprint) for change in changes]
             for event in report.changed(changes, target=key, subject=plan.subject, wrote=bool(plan.steps), known=known):
                 m.emit(event)
+        for change in changes:
+            if change.after.state is not State.CONFIGURED or (change.before and change.before.state is State.FAILED):
+                _log.info(
+                    "A target stands differently",
+                    **_fields(key),
+                    blueprint=change.after.blueprint,
+                    state=change.after.state.value,
+                    reason=change.after.reason.value,
+                    detail=change.after.message,
+                )
         for name in touched:
             if name:
                 m.queue.add(

@@ -43,6 +43,12 @@ def owner_of(target: Key, blueprint: str) -> str:
     return f"{target} with blueprint {blueprint}"
 
 
+def is_given_up(owner: str, *, target: Key, blueprints: Sequence[str]) -> bool:
+    """Whether a claim is this target's own, for a blueprint that it does not name any more."""
+    start = owner_of(target, "")
+    return owner.startswith(start) and owner.removeprefix(start) not in blueprints
+
+
 def choose(
     claimant: Claimant,
     view: TargetView,

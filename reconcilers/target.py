@@ -64,10 +64,16 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         for text in asked.without_effect((name for name, _ in row.annotations), kind=row.kind)
     )
     claimed: dict[str, str] = {}
+
+    def claimant(token: str) -> str | None:
+        owner = claimed.get(token) or view.claimant(token)
+        given_up = owner is not None and repository.is_given_up(owner, target=key, blueprints=blueprints)
+        return None if given_up else owner
+
     parts = []
     for name in blueprints:
         part = _plan_one(
-            lambda token: claimed.get(token) or view.claimant(token),
+            claimant,
             view,
             row,
             blueprint=name,

@@ -12,6 +12,7 @@ from reconcilers.plan import Claim
 from tests.controller.virtual import StoppedClock
 
 KEY = Key("Deployment", "demo", "a")
+OTHER = Key("Deployment", "demo", "b")
 
 
 def wrote(resource: Resource, revision: int) -> Written:
@@ -51,20 +52,46 @@ def test_a_deletion_needs_no_barrier() -> None:
 def test_a_claim_holds_until_it_is_released_by_its_owner() -> None:
     clock = StoppedClock()
     claims = Claims(clock)
-    claims.take([Claim("location x", "a")])
+    claims.take(KEY, [Claim("location x", "a")])
     assert claims.claimant("location x") == "a"
-    claims.release([Claim("location x", "b")])
+    claims.release(KEY, [Claim("location x", "b")])
     assert claims.claimant("location x") == "a"
-    claims.release([Claim("location x", "a")])
+    claims.release(KEY, [Claim("location x", "a")])
     assert claims.claimant("location x") is None
+    assert not len(claims)
 
 
-def test_a_claim_ends_by_itself() -> None:
+def test_a_claim_does_not_end_by_itself() -> None:
     clock = StoppedClock()
     claims = Claims(clock)
-    claims.take([Claim("location x", "a")])
-    clock.spent += 61
+    claims.take(KEY, [Claim("location x", "a")])
+    clock.spent += 3600
+    assert claims.claimant("location x") == "a"
+
+
+def test_a_plan_that_does_without_a_claim_gives_it_up() -> None:
+    claims = Claims(StoppedClock())
+    claims.take(KEY, [Claim("location x", "a"), Claim("name y", "a")])
+    assert not claims.give_up(OTHER, ())
+    assert claims.give_up(KEY, [Claim("name y", "a")])
     assert claims.claimant("location x") is None
+    assert claims.claimant("name y") == "a"
+    assert not claims.give_up(KEY, [Claim("name y", "a")]), "nothing became free this time"
+    assert claims.give_up(KEY, ())
+    assert not len(claims)
+
+
+def test_a_claim_whose_write_may_yet_take_effect_is_given_up_later() -> None:
+    clock = StoppedClock()
+    claims = Claims(clock)
+    claims.take(KEY, [Claim("location x", "a")])
+    claims.doubt(KEY)
+    assert not claims.give_up(KEY, ())
+    clock.spent += 59
+    assert claims.claimant("location x") == "a"
+    clock.spent += 2
+    assert claims.claimant("location x") is None
+    assert not len(claims)
 
 
 class TestOwnWritesComeBack:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from informers.resource import ObjectKey
+from reconcilers.keys import Key
 from reconcilers.plan import State
 from reconcilers.reasons import Reason
+from reconcilers.repository import name_token, owner_of
 from tests.reconcilers.objects import blueprint, opting_in, s3, target
 from tests.reconcilers.sights import (
     SHOP,
     events,
     names,
+    opted_in,
     prefix,
     repo,
     serving,
@@ -150,3 +154,25 @@ def test_what_one_blueprint_leaves_another_goes_on_with() -> None:
     ]
     assert serving(world, "deploy-shop-again") == world.objects[repo()]
     settled(world)
+
+
+def test_what_a_blueprint_took_that_is_no_longer_named_stands_in_no_way() -> None:
+    """Nothing is under way for a target while it is planned; an old claim of its own made it take another name."""
+    world = opted_in()
+    world.create(blueprint("hourly", backend=s3("hourly/${TARGET_NAME}")))
+    world.annotate(SHOP, backup_blueprint="hourly")
+    world.claimed[name_token(ObjectKey("demo", "deploy-shop"))] = owner_of(SHOP, "nightly")
+    plan = world.reconcile(SHOP)
+    assert [step.key.name for step in plan.steps] == ["deploy-shop", "deploy-shop"]
+    settled(world)
+
+
+def test_what_another_target_took_stays_taken() -> None:
+    world = opted_in()
+    world.annotate(SHOP, backup_blueprint=None)
+    world.converge()
+    world.vanish(repo())
+    world.annotate(SHOP, backup_blueprint="nightly")
+    world.claimed[name_token(ObjectKey("demo", "deploy-shop"))] = owner_of(Key("Deployment", "demo", "sho"), "nightly")
+    plan = world.plan(SHOP)
+    assert plan.steps[0].key.name != "deploy-shop"
