@@ -64,7 +64,7 @@ class FakeStream:
         self._bookmark_at = now + BOOKMARK_SECONDS
 
     def change(self, kind: str, document: dict[str, Any]) -> None:
-        if self._namespace in ("", document["metadata"]["namespace"]):
+        if self._namespace in ("", document["metadata"].get("namespace", "")):
             self.push(wirejson.event(kind, self._served.render(document, self._accept)))
 
     def bookmark(self, *, initial_events_end: bool = False) -> None:
