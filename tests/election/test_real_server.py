@@ -165,7 +165,7 @@ def test_a_stopped_leader_that_goes_on_writes_nothing_and_ends(
         for _ in range(PAUSES):
             mark = plane.audit_log.mark()
             standby = fleet.start()
-            busy(plane, mark, leader, writes=5)
+            busy(plane, plane.audit_log.mark(), leader, writes=5)
             leader.stop()
             standby.wait_leading()
             busy(plane, mark, standby)
@@ -189,7 +189,7 @@ def test_a_cut_off_leader_ends_and_writes_nothing_afterwards(plane: ControlPlane
         leader = fleet.start_leader(behind)
         standby = fleet.start()
         with traffic(scene, blueprint, plane.client("admin")):
-            busy(plane, mark, leader, writes=5)
+            busy(plane, plane.audit_log.mark(), leader, writes=5)
             proxy.pause()
             standby.wait_leading()
             assert leader.wait_ended() in (1, EXIT_CODE)
@@ -208,7 +208,7 @@ def test_a_lease_changed_by_hand_stops_the_leader(plane: ControlPlane, account: 
         leader = fleet.start_leader()
         standby = fleet.start()
         with traffic(scene, blueprint, plane.client("admin")):
-            busy(plane, mark, leader)
+            busy(plane, plane.audit_log.mark(), leader, writes=5)
             if how == "deleted":
                 scene.api.delete(LEASE, "autobackup", namespace=NAMESPACE)
                 edited = datetime.now(UTC)
@@ -221,6 +221,7 @@ def test_a_lease_changed_by_hand_stops_the_leader(plane: ControlPlane, account: 
         (line,) = leader.lines("Lost the Lease; the process ends")
         assert {"given to another": "somebody", "taken away": "nobody", "deleted": "deleted"}[how] in line["why"]
         late = [at(event) - edited for event in Story.of(plane.audit_log, mark, leader.identity).writes]
+        assert late
     print(f"\n{how}: the last write of the old leader came {max(late).total_seconds() * 1000:+.0f} ms after the edit")
 
 
