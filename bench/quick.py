@@ -15,7 +15,7 @@ from bench.fleet import Fleet
 from bench.measures.coldsync import cold_sync, memory, stalls
 from bench.measures.latency import latency
 from bench.measures.restart import restart
-from bench.measures.rollout import bare_writes, first_roll_out, roll_out
+from bench.measures.rollout import first_roll_out, roll_out
 from bench.measures.workqueue import work_queue
 from bench.options import Options
 from bench.progress import Progress
@@ -76,8 +76,6 @@ class Run:
         if "restart" in options.only:
             with self._group("restart"):
                 self.figures += restart(scene, progress, rounds=options.rounds)
-        if "rollout" in options.only:
-            self.figures += bare_writes(scene, progress, rounds=options.rounds)
 
     @contextmanager
     def _group(self, name: str) -> Iterator[None]:

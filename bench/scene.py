@@ -113,7 +113,8 @@ def other_writes(events: list[AuditEvent]) -> list[AuditEvent]:
 
 
 def reads(events: list[AuditEvent]) -> list[AuditEvent]:
-    return [event for event in events if event.verb in ("get", "list")]
+    """Reads of objects; the version of the server, which is asked for at the start, is none."""
+    return [event for event in events if event.verb in ("get", "list") and event.resource]
 
 
 def tally(events: list[AuditEvent]) -> dict[str, int]:

@@ -55,6 +55,8 @@ def latency(scene: Scene, progress: Progress, *, trials: int) -> list[Figure]:
     for statistic in ("p50", "p99"):
         title = "the same three writes by one bare client"
         figures.append(Figure("latency", f"by_hand_{statistic}", title, "ms", by_hand, statistic))
+    ratios = tuple(ours / theirs for ours, theirs in zip(seconds["claim"], seconds["by_hand"], strict=True))
+    figures.append(Figure("latency", "claim_ratio", "annotate to both applied, PVC ÷ bare client", "x", ratios))
     return figures + costs(scene.requests(mark), trials)
 
 

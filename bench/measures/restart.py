@@ -1,7 +1,8 @@
 """A restart of the operator when everything is as it should be: what it asks of the API server, and for how long.
 
 Steady means: every target was looked at and nothing is left to do. Then a while is waited, and what the audit log has
-by then counts. Questions about the operator's own rights (one for each storage Secret) store nothing; they are listed.
+by then counts. Questions about the operator's own rights (one for each storage Secret) and about the version of the
+server concern no object; they are listed.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ def restart(scene: Scene, progress: Progress, *, rounds: int) -> list[Figure]:
         writes.append(float(sum(event.is_write and event.resource not in BESIDES for event in sent)))
         writes[-1] += sum(event.is_write and event.resource == "events" for event in sent)
         looks.append(float(len(reads(sent))))
-        questions.append(float(sum(event.resource == "selfsubjectaccessreviews" for event in sent)))
+        questions.append(float(sum(event.resource in ("selfsubjectaccessreviews", "") for event in sent)))
         progress.count(turn + 1, rounds)
     group, title = "restart", f"restart with {targets} converged targets"
     return [
         Figure(group, "writes", f"{title}: writes", "", tuple(writes), goal=Goal(0, exact=True)),
         Figure(group, "reads", f"{title}: GETs", "", tuple(looks), goal=Goal(0, exact=True)),
-        Figure(group, "reviews", f"{title}: questions about own rights", "", tuple(questions)),
+        Figure(group, "reviews", f"{title}: questions about own rights and the server's version", "", tuple(questions)),
         Figure(group, "ready", f"{title}: process start to caches complete", "s", tuple(ready)),
         Figure(group, "steady", f"{title}: process start to steady", "s", tuple(steady)),
         Figure(group, "cpu", f"{title}: CPU until steady", "s", tuple(spent)),

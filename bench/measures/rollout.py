@@ -1,7 +1,7 @@
 """One edit of a blueprint, until every target's BackupConfiguration shows it, as seen by a watch.
 
-Beside it, the same number of the same writes by one bare client with as many of them in flight as the operator has
-workers, while the operator is not running: what the API server itself needs.
+In turn with it, the same number of the same writes by one bare client with as many of them in flight as the operator
+has workers: what the API server itself needs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ _NAMESPACE = "bare-writes"
 
 def roll_out(scene: Scene, operator: Operator, progress: Progress, *, rounds: int) -> list[Figure]:
     progress.step("blueprint edit until all targets show it")
-    targets = len(scene.configurations())
-    seconds, wall, cpu, spent, statuses, events, writes, looks = ([] for _ in range(8))
+    models = scene.configurations()
+    targets = len(models)
+    seconds, bare, wall, cpu, spent, statuses, events, writes, looks = ([] for _ in range(9))
+    admin = scene.plane.client()
+    admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}})
+    asyncio.run(_write_by_hand(scene, models, schedule="0 0 * * *"))
     for turn in range(rounds):
         scene.wait_quiet()
         mark = scene.plane.audit_log.mark()
@@ -46,10 +50,16 @@ def roll_out(scene: Scene, operator: Operator, progress: Progress, *, rounds: in
         looks.append(len(reads(sent)) / targets)
         statuses.append(len(other_writes(sent)))
         events.append(sum(event.resource == "events" for event in sent) / targets)
+        bare.append(asyncio.run(_write_by_hand(scene, models, schedule=f"{turn % 60} 1 * * *")))
         progress.count(turn + 1, rounds)
-    group = "rollout"
+    root, _, plural = CONFIGURATIONS.rpartition("/")
+    admin.request("DELETE", f"{root}/namespaces/{_NAMESPACE}/{plural}")
+    group, by_hand = "rollout", f"the same writes by one bare client, {Settings().workers} in flight"
+    ratios = tuple(ours / theirs for ours, theirs in zip(seconds, bare, strict=True))
     return [
         Figure(group, "seconds", f"blueprint edit over {targets} targets", "s", tuple(seconds), goal=SECONDS),
+        Figure(group, "by_hand", by_hand, "s", tuple(bare)),
+        Figure(group, "ratio", "blueprint edit ÷ bare client", "x", ratios),
         Figure(group, "stall", "longest stall of the loop meanwhile", "ms", tuple(wall), goal=STALL_MS),
         Figure(group, "stall_cpu", "longest stall of the loop meanwhile, CPU", "ms", tuple(cpu)),
         Figure(group, "cpu", "CPU of the operator per target, Events and all", "ms", tuple(spent)),
@@ -76,31 +86,21 @@ async def _edit(scene: Scene, targets: int, *, schedule: str) -> float:
     raise EOFError(f"the watch ended before all of {targets} targets showed the edit")
 
 
-def bare_writes(scene: Scene, progress: Progress, *, rounds: int) -> list[Figure]:
-    """Only while no operator runs."""
-    progress.step("the same writes by a bare client")
-    seconds = asyncio.run(_write(scene, progress, scene.configurations(), rounds))
-    workers = Settings().workers
-    title = f"the same writes by one bare client, {workers} in flight, no operator"
-    return [Figure("rollout", "by_hand", title, "s", tuple(seconds))]
-
-
-async def _write(scene: Scene, progress: Progress, models: list[dict[str, Any]], rounds: int) -> list[float]:
-    seconds = []
+async def _write_by_hand(scene: Scene, models: list[dict[str, Any]], *, schedule: str) -> float:
+    """Apply as many objects like those of the operator, not marked as its, with this schedule."""
+    requests = [
+        apply_by_hand(
+            CONFIGURATIONS,
+            model["metadata"]["name"],
+            _NAMESPACE,
+            {**model, "spec": {**model["spec"], "schedule": schedule}},
+        )
+        for model in models
+    ]
     async with Connection(scene.plane) as connection:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}}
-        await connection.request("POST", "/api/v1/namespaces", body=body)
-        for turn in range(rounds + 1):
-            requests = []
-            for model in models:
-                like = {**model, "spec": {**model["spec"], "schedule": f"{turn} 1 * * *"}}
-                requests.append(apply_by_hand(CONFIGURATIONS, model["metadata"]["name"], _NAMESPACE, like))
-            started = perf_counter()
-            await send_all(connection, requests, in_flight=Settings().workers)
-            if turn:  # the first one created them
-                seconds.append(perf_counter() - started)
-            progress.count(turn, rounds)
-    return seconds
+        started = perf_counter()
+        await send_all(connection, requests, in_flight=Settings().workers)
+        return perf_counter() - started
 
 
 def first_roll_out(scene: Scene, operator: Operator, progress: Progress, *, started: float) -> list[Figure]:
