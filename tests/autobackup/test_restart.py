@@ -134,7 +134,11 @@ def test_two_operators_do_not_fight(plane: ControlPlane, account: Path, scene: S
     ):
         probes.started(one)
         probes.started(other)
-        wait_for(lambda: time.monotonic() - began > TOGETHER, 2 * TOGETHER, what="the time together to pass")
+        wait_for(
+            lambda: time.monotonic() - began > TOGETHER and people.total > 60,
+            4 * TOGETHER,
+            what="the time together to pass, with much to do",
+        )
         people.stop()
         oracle.agrees(scene, 20)
         for process in (one, other):
@@ -148,7 +152,6 @@ def test_two_operators_do_not_fight(plane: ControlPlane, account: Path, scene: S
             wait_for(lambda process=process: probes.at_rest(process), 20, what="both to be at rest")
         assert {key: revision for key, revision in revisions(scene).items() if key in before} == before
         assert all(probes.total(p, "autobackup_applier_oscillation_total") == 0 for p in (one, other))
-    assert people.total > 100
     oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, operators=2)
     late = [
         e.name for e in plane.audit_log.writes(end, user=USER) if e.resource in ("backupconfigurations", "repositories")
