@@ -44,6 +44,8 @@ _APPLY = "application/apply-patch+yaml"
 # apply costs it. Nobody reads the warnings, and what the server made of a patch is compared with what was wanted.
 _EVERY = {"timeout": f"{SECONDS:.0f}s", "fieldValidation": "Ignore"}
 _REMEMBERED = 65_536
+# What the server says, before it reads the object from its storage and after, when a uid is not the live one.
+_OTHER_UID = ("UID in the precondition", "UID in precondition")
 
 
 class NotOurs(Exception):
@@ -126,7 +128,7 @@ class Applier:
         except NotFound:
             return None
         except Conflict as error:
-            if "UID in precondition" in error.message:
+            if any(text in error.message for text in _OTHER_UID):
                 return None
             raise
         return Written(step.resource, step.key, step.uid, 0, target)

@@ -55,6 +55,9 @@ def judge(error: ApiError, *, created: bool) -> Verdict:
             reason = Reason.NAME_CONFLICT if created else Reason.FIELD_CONFLICT
             return Verdict(Class.WAITING, reason, message, "conflict")
         return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "conflict")
+    if isinstance(error, Invalid) and any(cause.get("field") == "metadata.uid" for cause in error.causes):
+        # The object was deleted and made again, and the cache does not show it yet.
+        return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "conflict")
     if isinstance(error, Invalid | BadRequest):
         reason = Reason.ADMISSION_DENIED if _by_admission(error.message) else Reason.INVALID_OBJECT
         return Verdict(Class.WAITING, reason, message, "denied")

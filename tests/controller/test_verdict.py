@@ -54,6 +54,14 @@ def test_each_refusal_has_its_class(answer: tuple[int, dict], created: bool, kin
     assert "PATCH /x" in verdict.message
 
 
+def test_an_object_that_was_made_again_is_no_invalid_one() -> None:
+    """The API server says 422 to an apply with the uid of the object before; the cache has yet to show the new one."""
+    status, body = failure(422, "Invalid", 'Repository "r" is invalid: metadata.uid: Invalid value: field is immutable')
+    body["details"] = {"causes": [{"reason": "FieldValueInvalid", "message": "immutable", "field": "metadata.uid"}]}
+    verdict = judge(error_from_response("PATCH /x", status, {}, json.dumps(body).encode()), created=False)
+    assert (verdict.kind, verdict.reason) == (Class.TRANSIENT, Reason.APPLY_FAILED)
+
+
 def test_no_answer_is_transient() -> None:
     assert judge(TransportError("PATCH /x", message="reset"), created=True).kind is Class.TRANSIENT
 
