@@ -253,7 +253,10 @@ class ApplyServer(FakeApi):
         metadata = {name: value for name, value in body["metadata"].items() if name != "resourceVersion"}
         wanted = {**body, "metadata": {**metadata, "namespace": key.namespace}}
         if subresource:
-            wanted = {name: wanted[name] for name in ("apiVersion", "kind", "metadata", subresource)}
+            # A status has no say in metadata, and its uid is no precondition.
+            wanted = {name: wanted[name] for name in ("apiVersion", "kind", subresource)}
+            metadata = {"name": key.name, "namespace": key.namespace}
+            wanted["metadata"] = metadata
             self._require(attempt, served, key)
         elif served.resource.kind in self.with_status:
             wanted.pop("status", None)
@@ -262,7 +265,7 @@ class ApplyServer(FakeApi):
             message = "uid mismatch: the provided object specified uid {}, and no existing object was found"
             raise _conflict(attempt, served, key, message.format(uid))
         if live is not None and uid and uid != live["metadata"]["uid"]:
-            raise _conflict(attempt, served, key, _uids(uid, live))
+            raise _immutable_uid(attempt, served, key, uid)
         if live is not None and version and version != live["metadata"]["resourceVersion"]:
             message = "the object has been modified; please apply your changes to the latest version and try again"
             raise _conflict(attempt, served, key, message)
@@ -403,7 +406,17 @@ def _annotations(obj: Object) -> Mapping[str, str]:
 
 
 def _uids(wanted: str, live: Object) -> str:
-    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {live['metadata']['uid']}"
+    return (
+        f"the UID in the precondition ({wanted}) does not match the UID in record ({live['metadata']['uid']}). "
+        "The object might have been deleted and then recreated"
+    )
+
+
+def _immutable_uid(attempt: str, served: Served, key: ObjectKey, uid: str) -> ApiError:
+    what = f'Invalid value: "{uid}": field is immutable'
+    message = f'{served.resource.kind}.{served.resource.group} "{key.name}" is invalid: metadata.uid: {what}'
+    causes = [{"reason": "FieldValueInvalid", "message": what, "field": "metadata.uid"}]
+    return _error(attempt, 422, "Invalid", message, causes=causes)
 
 
 def _conflict(attempt: str, served: Served, key: ObjectKey, message: str) -> ApiError:
