@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.applier import Applier
 from controller.claims import Claims
@@ -141,10 +141,11 @@ class View:
         return row.generation if row else 0
 
     def summary(self, blueprint: str) -> Summary:
-        return self._outcomes.summarise(
+        summary = self._outcomes.summarise(
             blueprint,
             generation=self.generation_of(blueprint),
             # What is being deleted is left alone and waits for nothing; a volume in use may stay like that for days.
             matched=(row.key for row in self._naming(blueprint) if not row.deleting),
             secret_state=self._secrets.state,
         )
+        return replace(summary, unseen=not all(self._secrets.looked_at(key) for key, _ in summary.secrets))

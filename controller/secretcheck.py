@@ -67,6 +67,10 @@ class StorageSecrets:
         known = self._known.get(key)
         return known.state if known else SecretState.UNCHECKED
 
+    def looked_at(self, key: ObjectKey) -> bool:
+        """False while the first look is still to come."""
+        return not self._enabled or key in self._known
+
     def wake(self) -> None:
         """Targets may rely on a Secret that was never looked at."""
         self._woken.set()

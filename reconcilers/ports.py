@@ -90,6 +90,8 @@ class Summary:
     pending: int
     failures: tuple[tuple[Key, Outcome], ...]
     secrets: tuple[tuple[ObjectKey, SecretState], ...]
+    unseen: bool = False
+    """Whether one of the Secrets is still to be looked at for the first time since the start."""
 
     @property
     def failed(self) -> int:

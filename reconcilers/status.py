@@ -5,7 +5,8 @@ how the targets stand is `TargetsConfigured`, the counts and the bounded list of
 follow kstatus: both abnormal when True. The remaining conditions warn.
 
 While targets are being brought up to date the counts are written at most once a second or so; after a restart, while
-every target is looked at for the first time, nothing is written that would only be written back a moment later.
+every target, and every storage Secret, is looked at for the first time, nothing is written that would only be written
+back a moment later.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def plan_blueprint(view: BlueprintView, key: Key) -> Plan:
         return Plan()
     summary = view.summary(key.name)
     before = tuple(condition for condition in row.conditions if condition.type in _OURS)
-    if summary.pending and before and _settled(before, row.generation):
+    if (summary.pending or summary.unseen) and before and _settled(before, row.generation):
         return Plan(requeue_after=PROGRESS_SECONDS)
     blueprint = compile_blueprint(row)
     conditions = _conditions(row, blueprint, summary)

@@ -22,6 +22,23 @@ MISSING = failure(404, "NotFound")
 BROKEN = failure(503, "ServiceUnavailable")
 
 
+def test_whether_it_was_looked_at_at_all() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        transport = ScriptedTransport(lambda asked: FORBIDDEN)
+        for enabled in (True, False):
+            secrets = StorageSecrets(
+                transport, clock, enabled=enabled, wanted=lambda: [SECRET], changed=lambda key: None
+            )
+            assert secrets.looked_at(SECRET) is not enabled, "where nobody looks, nobody waits for it"
+            task = asyncio.create_task(secrets.run())
+            await clock.sleep(1)
+            assert secrets.looked_at(SECRET)
+            task.cancel()
+            await asyncio.wait([task])
+
+    run(scenario)
+
+
 def states_after(
     seconds: float, *, reviews: Sequence[tuple[int, dict[str, Any]]], reads: Sequence[tuple[int, dict[str, Any]]]
 ) -> tuple[SecretState, int]:

@@ -110,6 +110,20 @@ def test_a_blueprint_that_is_gone_or_going() -> None:
     assert found.plan() == Plan()
 
 
+def test_after_a_restart_the_first_look_at_the_secrets_is_waited_for() -> None:
+    """Else a blueprint whose targets are looked at first is told that the Secret is unchecked, for half a second."""
+    secret = ObjectKey("demo", "storage")
+    known = replace(NOTHING, matched=1, configured=1, secrets=((secret, SecretState.FOUND),))
+    found = desk(known)
+    found.write()
+    found.told = replace(known, secrets=((secret, SecretState.UNCHECKED),), unseen=True)
+    assert found.plan() == Plan(requeue_after=PROGRESS_SECONDS)
+    found.told = known
+    assert found.plan() == Plan()
+    found.told = replace(known, secrets=((secret, SecretState.UNCHECKED),))
+    assert found.plan().steps, "it was looked at, and may not be read"
+
+
 def test_an_invalid_blueprint_is_not_ready_and_stalled() -> None:
     found = desk(backend=s3("${TARGET_NOPE}"), schedule="noon")
     found.write()
