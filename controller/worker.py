@@ -22,6 +22,7 @@ from controller.caches import View
 from controller.claims import Claims
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
+from controller.pace import SECONDS, StatusPace
 from controller.priorities import CHILD_DRIFT, FAN_OUT
 from controller.templates import PodTemplates
 from controller.verdict import SLOW_RETRY, Class, Verdict, judge
@@ -58,6 +59,7 @@ class Machinery:
     outcomes: Outcomes
     barrier: WriteBarrier
     brake: Brake
+    pace: StatusPace
     clock: Clock
     metrics: Metrics
     emit: Callable[[EventIntent], None]
@@ -119,7 +121,7 @@ class Worker:
             m.queue.requeue(key, after=wait, reason="own write not seen yet")
             return "requeue_after"
         if key.kind == BLUEPRINT.kind:
-            plan, again = plan_blueprint(m.view, key), None
+            plan, again = self._paced(plan_blueprint(m.view, key)), None
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
@@ -139,6 +141,14 @@ class Worker:
         for event in plan.events:
             m.emit(event)
         return self._schedule(key, plan, again)
+
+    def _paced(self, plan: Plan) -> Plan:
+        """The plan, or a later look when the status in it has been written too often lately."""
+        now = self._m.clock.monotonic()
+        for step in plan.steps:
+            if isinstance(step, ApplyStatus) and not self._m.pace.allow(step.uid, now):
+                return Plan(requeue_after=SECONDS, subject=plan.subject)
+        return plan
 
     async def _plan_target(self, key: Key) -> tuple[Plan, _Again | None]:
         """The plan of a target, with the pod template read first where it is needed."""
