@@ -38,7 +38,6 @@ from controller.logs import Logs
 from controller.looplag import watch_loop_lag
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
-from controller.pace import StatusPace
 from controller.promotion import catch_up
 from controller.recorder import EventRecorder
 from controller.secretcheck import StorageSecrets
@@ -228,7 +227,6 @@ class Operator:
             outcomes=self._outcomes,
             barrier=barrier,
             brake=Brake(),
-            pace=StatusPace(),
             clock=clock,
             metrics=metrics,
             emit=self._recorder.emit,

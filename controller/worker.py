@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -59,11 +59,11 @@ class Machinery:
     outcomes: Outcomes
     barrier: WriteBarrier
     brake: Brake
-    pace: StatusPace
     clock: Clock
     metrics: Metrics
     emit: Callable[[EventIntent], None]
     secrets_wanted: Callable[[], None]
+    pace: StatusPace = field(default_factory=StatusPace)
 
 
 @dataclass(frozen=True, slots=True)
