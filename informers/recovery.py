@@ -11,10 +11,12 @@ It decides nothing about time except that a person may be needed (`slow`) and wh
 | version going backwards (R10) | consistent relist | consistent relist |
 | stored object unreadable (R16) | consistent relist | again |
 | 400, 405, 406, 415, 422 (R6) | again, same version | a streaming list is refused: LIST; else again |
-| 403 (R17) | slowly again, same version | slowly again |
-| 404 (R17) | wait for an optional kind; else slowly again | the same |
-| 429, refused, cut, anything else (R15, R16) | again, same version | again |
+| 404 (R17) | slowly: wait for an optional kind; else again, same version | the same |
+| 403, 429, refused, cut, anything else (R15, R16, R17) | again, same version | again |
 | silence (R10) | again, same version; the second time consistent relist | again |
+
+A 403 is no verdict on our rights: a server that has just started refuses everybody until it has read its roles. What
+lasts is tried slowly soon enough, because the backoff grows to its cap within a minute.
 
 Source of the idea: client-go `tools/cache/reflector.go: ListAndWatchWithContext`, and its tests, which are
 its policy.
@@ -28,7 +30,6 @@ from enum import Enum
 from informers.errors import (
     ApiError,
     Expired,
-    Forbidden,
     IdleTimeout,
     NotFound,
     ResourceVersionTooLarge,
@@ -88,9 +89,7 @@ def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: b
     if isinstance(error, Rewound):
         return Recovery(Restart.RELIST_CONSISTENT)
     if isinstance(error, NotFound):
-        return Recovery(Restart.WAIT if optional else Restart.RETRY, slow=True, floor=floor, routine=optional)
-    if isinstance(error, Forbidden):
-        return Recovery(Restart.RETRY, slow=True, floor=floor)
+        return Recovery(Restart.WAIT if optional else Restart.RETRY, slow=optional, floor=floor, routine=optional)
     if isinstance(error, IdleTimeout) and watching:
         again = Restart.RELIST_CONSISTENT if silences >= 2 else Restart.RETRY
         return Recovery(again, routine=again is Restart.RETRY)

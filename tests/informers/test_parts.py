@@ -274,7 +274,7 @@ def test_the_policy_for_silence_and_for_missing_kinds() -> None:
     missing = NotFound("x", status=404)
     assert recover(missing, S, optional=True, consistent=True, silences=0).restart is Restart.WAIT
     required = recover(missing, S, optional=False, consistent=True, silences=0)
-    assert (required.restart, required.slow) == (Restart.RETRY, True)
+    assert (required.restart, required.slow) == (Restart.RETRY, False)
 
 
 # ---- proxy.py
