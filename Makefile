@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit mutations demo bench-quick image cluster e2e \
+.PHONY: help python venv controlplane gotools lint format test test-unit mutations soak demo bench-quick image cluster e2e \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
@@ -53,6 +53,9 @@ test-unit: venv ## The tests that need no API server (seconds)
 
 mutations: venv ## Put known defects into a copy of the code; a test must notice each (ARGS="--only P3")
 	@$(BIN)/python -m tools.mutations $(ARGS)
+
+soak: venv ## Disturb small worlds in every way, then tell tales by seed (MINUTES=10; ARGS="--seed 17" tells one again)
+	@$(BIN)/python -m tests.worlds.soak --minutes $(or $(MINUTES),10) $(ARGS)
 
 demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUBECONFIG=... uses yours)
 	@$(BIN)/python -m tools.demo $(ARGS)

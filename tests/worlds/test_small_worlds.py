@@ -10,9 +10,11 @@ from itertools import islice
 
 import pytest
 
+from controller.pace import BURST, SECONDS
 from tests.worlds import people as p
-from tests.worlds.disturbances import Crash, Disturbance, Frozen
+from tests.worlds.disturbances import Crash, Disturbance, Frozen, Refusal
 from tests.worlds.judgement import judge
+from tests.worlds.oracle import differences
 from tests.worlds.scenarios import LATECOMER, SCENARIOS
 from tests.worlds.sweep import SWEEPS, unlike_others
 from tests.worlds.world import Run, Scenario, play
@@ -54,6 +56,19 @@ def test_two_operators_at_once(name: str, seed: int) -> None:
     run = play(calm.scenario, expected=calm.state, processes=2, seed=seed)
     found = judge(run, calm, processes=2)
     assert not found, "\n".join(found)
+
+
+def test_two_operators_that_know_different_things_do_not_fight_without_pause() -> None:
+    """One of them could not look at the storage Secret: each wrote the status back that the other one wrote."""
+    calm = calm_run("create")
+    both = play(calm.scenario, processes=2)
+    review = next(number for number, what in enumerate(both.requests, start=1) if "subjectaccess" in what)
+    run = play(calm.scenario, Refusal(review, 500), expected=calm.state, processes=2)
+    assert not differences(run.state, calm.state)
+    assert not run.unrest
+    times = [change.at for change in run.writes if change.resource.kind == "BackupBlueprint"]
+    assert len(times) > 2 * BURST, "they do not agree"
+    assert max(len([at for at in times if start <= at < start + SECONDS]) for start in times[2 * BURST + 4 :]) <= 4
 
 
 def test_a_location_is_not_given_twice_while_the_caches_lag() -> None:

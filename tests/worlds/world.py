@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ RESTARTED = 30.0
 """So long a new process is watched, which has nothing to do."""
 PATIENCE = 180.0
 """So long a step waits for its condition."""
+Complaints = Callable[[ApplyServer], list[str]]
+"""What is not yet as it should be."""
 _LOOK = 0.5
 _REACTION = 4.0
 """So long at least after anything happened: before somebody reacts, the world may look as if it were settled."""
@@ -57,6 +60,8 @@ class Run:
     unrest: list[Change] = field(default_factory=list)
     """What was written when nothing was left to do."""
     defects: float = 0.0
+    complaints: list[str] = field(default_factory=list)
+    """What `until` had to say in the end."""
     met: int = 0
     """Disturbances that took place."""
     requests: tuple[str, ...] = ()
@@ -68,16 +73,24 @@ def play(
     scenario: Scenario,
     *disturbances: Disturbance,
     expected: State | None = None,
+    until: Complaints | None = None,
     processes: int = 1,
     seed: int = 0,
 ) -> Run:
-    """Run a script. With `expected`, the run goes on as soon as the world is like that."""
+    """Run a script. It is over as soon as the world is as `expected`, or `until` has no complaints about it; without
+    either, when all that can still happen has happened."""
+    if expected is not None:
+        until = functools.partial(_unlike, expected)
     with quiet():
-        return run_virtual(_play(scenario, disturbances, expected=expected, processes=processes, seed=seed))
+        return run_virtual(_play(scenario, disturbances, until=until, processes=processes, seed=seed))
+
+
+def _unlike(expected: State, server: ApplyServer) -> list[str]:
+    return [] if state_of(server) == expected else ["unlike"]
 
 
 async def _play(
-    scenario: Scenario, disturbances: Sequence[Disturbance], *, expected: State | None, processes: int, seed: int
+    scenario: Scenario, disturbances: Sequence[Disturbance], *, until: Complaints | None, processes: int, seed: int
 ) -> Run:
     server = ApplyServer(*SERVED)
     start(server)
@@ -95,8 +108,9 @@ async def _play(
             await _hold(lambda step=step: step.once(server), PATIENCE)
             step.act(server)
         ended = _now()
-        await _settle(run, ended, expected)
+        await _settle(run, ended, until)
         run.state = state_of(server)
+        run.complaints = until(server) if until else []
         run.met = script.met
         run.last_revision = server.revision
         await world.rest(run, STEADY)
@@ -106,8 +120,10 @@ async def _play(
     if guard.done() and not guard.cancelled():
         guard.result()
     await world.end(run)
+    resting = asyncio.create_task(world.rest(run, RESTARTED))
+    await asyncio.sleep(0)
     world.begin()
-    await world.rest(run, RESTARTED)
+    await resting
     await world.end(run)
     run.writes = [change for change in server.journal if change.who.startswith("operator")]
     return run
@@ -139,10 +155,15 @@ class _World:
                 self.begin()
 
     async def rest(self, run: Run, seconds: float) -> None:
-        """Let time pass in which nothing should be written."""
-        seen = len(self._server.journal)
+        """Let time pass in which nothing should be written.
+
+        A process that begins meanwhile may tell of a blueprint that does not exist: there is no status to remember that
+        people were told of it before.
+        """
+        seen, old = len(self._server.journal), {process.who for process in self._alive}
         await asyncio.sleep(seconds)
-        run.unrest += self._server.journal[seen:]
+        written = self._server.journal[seen:]
+        run.unrest += [change for change in written if change.resource.kind != "Event" or change.who in old]
 
     async def end(self, run: Run) -> None:
         for process in list(self._alive):
@@ -155,11 +176,10 @@ class _World:
         self._dead.append(process)
 
 
-async def _settle(run: Run, ended: float, expected: State | None) -> None:
-    """Until the world is as expected, and has been told so; without an expectation, until all that can still happen
-    has happened."""
+async def _settle(run: Run, ended: float, until: Complaints | None) -> None:
+    """Until nobody complains, and people have been told; or until all that can still happen has happened."""
     server = run.server
-    if expected is None:
+    if until is None:
         await asyncio.sleep(10.0)
         run.requests, run.events = tuple(run.script.requests), tuple(run.script.events)
         await asyncio.sleep(LONGEST - 10.0)
@@ -171,10 +191,11 @@ async def _settle(run: Run, ended: float, expected: State | None) -> None:
     while _now() <= (begun := max(ended, run.script.last_at)) + LONGEST:
         if _now() >= begun + _REACTION and len(server.journal) != seen:
             seen = len(server.journal)
-            if state_of(server) == expected:
+            if not until(server):
                 break
         await asyncio.sleep(_LOOK)
     run.settled_after = max(0.0, _now() - begun)
+    run.requests, run.events = tuple(run.script.requests), tuple(run.script.events)
     # Events and the last status may still be on their way.
     await asyncio.sleep(_REACTION)
 
