@@ -125,11 +125,10 @@ class Worker:
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
-        if again is None and plan.requeue_after is None and m.claims.give_up(key, plan.claims):
-            for waiting in m.outcomes.conflicted():
-                m.queue.add(waiting, priority=FAN_OUT, reason="a name or location became free")
+        if again is None and plan.requeue_after is None:
+            self._give_up(key, plan)
         if _updates_in_place(plan):
-            m.claims.release(key, plan.claims)
+            m.claims.release(plan.claims)
         else:
             m.claims.take(key, plan.claims)
         if again is None:
@@ -141,6 +140,16 @@ class Worker:
         for event in plan.events:
             m.emit(event)
         return self._schedule(key, plan, again)
+
+    def _give_up(self, key: Key, plan: Plan) -> None:
+        """End the claims that the plan does without, and have those looked at again that they kept waiting."""
+        m = self._m
+        free, wait = m.claims.give_up(key, plan.claims)
+        if free:
+            for waiting in m.outcomes.conflicted():
+                m.queue.add(waiting, priority=FAN_OUT, reason="a name or location became free")
+        if wait:
+            m.queue.add(key, priority=FAN_OUT, after=wait, reason="a claim in doubt")
 
     def _paced(self, plan: Plan) -> Plan:
         """The plan, or a later look when the status in it has been written too often lately."""
@@ -187,32 +196,37 @@ class Worker:
             return {}, None
         m = self._m
         m.barrier.begin(key)
+        told: list[EventIntent] = []
         try:
-            return await self._execute(key, plan)
+            return await self._execute(key, plan, told)
         finally:
+            # After the last step: an Event between two steps would make the second one wait at the server.
+            for event in told:
+                m.emit(event)
             if m.barrier.end(key, then_look=not _updates_in_place(plan)):
                 m.queue.add(key, priority=CHILD_DRIFT, reason="changed meanwhile")
 
-    async def _execute(self, key: Key, plan: Plan) -> tuple[dict[str, Verdict], _Again | None]:
-        """Run the steps of a plan. Returns the failures by blueprint and the gravest of them."""
+    async def _execute(self, key: Key, plan: Plan, told: list[EventIntent]) -> tuple[dict[str, Verdict], _Again | None]:
+        """Run the steps of a plan. Returns the failures by blueprint and the gravest of them; what is to be told of the
+        steps that succeeded is added to `told`."""
         failures: dict[str, Verdict] = {}
         for step in plan.steps:
             blueprint = "" if isinstance(step, ApplyStatus) else step.blueprint
             if blueprint in failures or (isinstance(step, Delete) and failures):
                 continue
-            verdict = await self._run(key, step, plan)
+            verdict = await self._run(key, step, plan, told)
             if verdict is not None:
                 failures[blueprint] = verdict
         if any(verdict.kind is Class.TRANSIENT for verdict in failures.values()):
             self._m.claims.doubt(key)
         refused = {f"blueprint {name}" for name, verdict in failures.items() if verdict.kind is not Class.TRANSIENT}
         if refused:
-            self._m.claims.release(key, [claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
+            self._m.claims.release([claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
         gravest = max(failures.values(), key=lambda verdict: verdict.kind is Class.TRANSIENT, default=None)
         return failures, _Again(gravest) if gravest else None
 
-    async def _run(self, key: Key, step: Step, plan: Plan) -> Verdict | None:
-        """Send one step and tell about it; the verdict when it failed."""
+    async def _run(self, key: Key, step: Step, plan: Plan, told: list[EventIntent]) -> Verdict | None:
+        """Send one step; the verdict when it failed."""
         m = self._m
         kind = step.resource.kind
         braked = self._braked(step)
@@ -252,7 +266,7 @@ class Worker:
             subject = plan.subject or written.target
             event = report.written(step, written.uid, subject) if subject else None
             if event:
-                m.emit(event)
+                told.append(event)
         return None
 
     def _judge(self, key: Key, error: ApiError, *, created: bool) -> Verdict:

@@ -23,7 +23,7 @@ from controller.worker import RECONCILE_SECONDS, Machinery, Worker
 from controller.workqueue import ItemState, WorkQueue
 from informers.errors import TransportError
 from informers.resource import ObjectKey, Resource
-from reconcilers.keys import Key
+from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, Delete, Outcome, Plan, State
 from reconcilers.reasons import Reason
@@ -77,6 +77,7 @@ class Rig:
         self.seen = 10**9
         self.revision = 100
         self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.told: list[tuple[str, int]] = []
         self.clock = VirtualClock()
         self.metrics = Metrics(version="test")
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
@@ -93,7 +94,7 @@ class Rig:
                 brake=Brake(),
                 clock=self.clock,
                 metrics=self.metrics,
-                emit=lambda event: None,
+                emit=lambda event: self.told.append((event.reason, len(self.transport.asked))),
                 secrets_wanted=lambda: None,
             )
         )
@@ -157,6 +158,24 @@ def test_c1_a_key_is_not_planned_before_its_own_write_is_seen(rig_of: Make) -> N
             rig.seen = rig.revision
             await asyncio.sleep(6)
             assert len(rig.planned) == 2
+
+    run_virtual(main())
+
+
+def test_steps_are_told_after_the_last_of_them(rig_of: Make) -> None:
+    """An Event between two steps would make the second one wait at the server."""
+
+    async def main() -> None:
+        steps = (
+            replace(apply(REPOSITORY), event=Reason.REPOSITORY_UPDATED),
+            replace(apply(CONFIGURATION), event=Reason.CONFIGURATION_UPDATED),
+        )
+        subject = ObjectRef("apps/v1", KEY.kind, KEY.namespace, KEY.name, "t1")
+        rig = rig_of(Plan(steps=steps, outcomes=(outcome(),), subject=subject))
+        async with rig.working():
+            rig.queue.add(KEY)
+            await asyncio.sleep(0.001)
+            assert rig.told == [("RepositoryUpdated", 2), ("BackupConfigurationUpdated", 2)]
 
     run_virtual(main())
 
