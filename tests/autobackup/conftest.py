@@ -13,9 +13,10 @@ from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiClient, ControlPlane, install_crds
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operator(control_plane: ControlPlane, crds: list[str]) -> Iterator[OperatorProcess]:
-    """The operator with the shipped rights, on the shared control plane: do not stop it."""
+    """The operator with the shipped rights, on the shared control plane: do not stop it. It ends with this folder,
+    because it would write into the blueprints of others."""
     with OperatorProcess(grant_operator(control_plane)) as process:
         yield process
         assert process.exit_code is None, f"the operator ended by itself\n{process.tail()}"

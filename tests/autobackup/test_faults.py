@@ -185,13 +185,20 @@ def test_requests_fail_in_every_way(plane: ControlPlane, by_proxy: Path, proxy: 
     mark = plane.audit_log.mark()
     with OperatorProcess(by_proxy, *probes.SERVE) as process:
         probes.started(process)
+        requests = (
+            ("PATCH", "repositories/deploy-"),
+            ("PATCH", "backupconfigurations/deploy-"),
+            ("GET", "deployments/"),
+        )
+        troubles = [(method, path, fault) for method, path in requests for fault in TROUBLE]
+        # One for each target: who met several in a row would tell of it, as it should.
+        names = [f"t{number:02}" for number in range(len(troubles))]
         rules = [
-            proxy.rule(fault, method=method, path=f"/namespaces/{scene.namespace}/{plural}")
-            for method, plural in (("PATCH", "repositories"), ("PATCH", "backupconfigurations"), ("GET", "deployments"))
-            for fault in TROUBLE
+            proxy.rule(fault, method=method, path=f"/namespaces/{scene.namespace}/{path}{name}")
+            for name, (method, path, fault) in zip(names, troubles, strict=True)
         ]
-        for number in range(len(rules)):
-            scene.create("Deployment", f"t{number}", {ANNOTATION: blueprint})
+        for name in names:
+            scene.create("Deployment", name, {ANNOTATION: blueprint})
         scene.settled(blueprint, matched=len(rules), configured=len(rules))
         assert [rule for rule in rules if not rule.hits] == []
         assert oracle.differences(scene) == []
@@ -203,8 +210,8 @@ def test_requests_fail_in_every_way(plane: ControlPlane, by_proxy: Path, proxy: 
         assert probes.total(process, "autobackup_targets", state="configured") >= len(rules)
         # Deletions as well, and one whose answer was lost is not taken for a failure.
         endings = [proxy.rule(fault, method="DELETE") for fault in TROUBLE]
-        for number in range(len(rules)):
-            scene.annotate("Deployment", f"t{number}", blueprint=None)
+        for name in names:
+            scene.annotate("Deployment", name, blueprint=None)
         wait_for(lambda: not scene.configurations(), RECOVERY, what="every BackupConfiguration to be gone")
         assert [rule for rule in endings if not rule.hits] == []
         assert probes.total(process, "controller_runtime_reconcile_panics_total") == 0
