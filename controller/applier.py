@@ -43,6 +43,8 @@ _APPLY = "application/apply-patch+yaml"
 # By default the server parses each patch a second time, to warn of fields that it does not know: a seventh of what an
 # apply costs it. Nobody reads the warnings, and what the server made of a patch is compared with what was wanted.
 _EVERY = {"timeout": f"{SECONDS:.0f}s", "fieldValidation": "Ignore"}
+_NOT_THERE = "1"
+"""A resourceVersion that no object has: an apply with it creates, or is refused by 409."""
 _REMEMBERED = 65_536
 # What the server says, before it reads the object from its storage and after, when a uid is not the live one.
 _OTHER_UID = ("UID in the precondition", "UID in precondition")
@@ -79,11 +81,16 @@ class Applier:
         return made if desired == fingerprint else ""
 
     async def apply(self, step: Apply) -> Written:
-        """Apply one object; without force when it is new, so that a foreign object is never taken over."""
+        """Apply one object. One that is new must not exist, and is not forced, so that nothing is taken over."""
         query = {"fieldManager": step.manager, **_EVERY}
         if step.force:
             query["force"] = "true"
-        response = await self._write("PATCH", step.resource, step.key, query=query, body=step.body)
+        # An object that is made must not be there yet: one of our own that no cache shows would be taken for granted.
+        metadata = {**step.body["metadata"], "resourceVersion": step.version if step.uid else _NOT_THERE}
+        if not metadata["resourceVersion"]:
+            del metadata["resourceVersion"]
+        body = {**step.body, "metadata": metadata}
+        response = await self._write("PATCH", step.resource, step.key, query=query, body=body)
         live = read_object(response)
         metadata = live["metadata"]
         made = live_fingerprint(live)

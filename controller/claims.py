@@ -25,6 +25,7 @@ _DOUBT_SECONDS = 60.0
 @dataclass(slots=True)
 class _Held:
     owner: str
+    target: Key
     until: float = math.inf
     doubtful: bool = False
 
@@ -42,53 +43,49 @@ class Claims:
 
     def claimant(self, token: str) -> str | None:
         held = self._held.get(token)
-        if held is None:
-            return None
-        if held.until <= self._clock.monotonic():
-            del self._held[token]
-            return None
-        return held.owner
+        return held.owner if held is not None and held.until > self._clock.monotonic() else None
 
     def take(self, target: Key, claims: Iterable[Claim]) -> None:
         for claim in claims:
-            self._held[claim.token] = _Held(claim.owner)
+            if claim.token in self._held:
+                self._end(claim.token)
+            self._held[claim.token] = _Held(claim.owner, target)
             self._tokens.setdefault(target, set()).add(claim.token)
 
-    def release(self, target: Key, claims: Iterable[Claim]) -> None:
+    def release(self, claims: Iterable[Claim]) -> None:
         """End what is still held by the same owner."""
         for claim in claims:
             held = self._held.get(claim.token)
             if held is not None and held.owner == claim.owner:
-                del self._held[claim.token]
-                self._forget(target, claim.token)
+                self._end(claim.token)
 
     def doubt(self, target: Key) -> None:
         """A write for the target failed in a way that leaves open whether it took effect."""
         for token in self._tokens.get(target, ()):
-            held = self._held.get(token)
-            if held is not None:
-                held.doubtful = True
+            self._held[token].doubtful = True
 
-    def give_up(self, target: Key, kept: Iterable[Claim]) -> bool:
-        """End what the target holds and its present plan does without; whether anything became free by that."""
+    def give_up(self, target: Key, kept: Iterable[Claim]) -> tuple[bool, float]:
+        """End what the target holds and its present plan does without.
+
+        Returns whether anything became free by that, and after how many seconds to call again, 0 for never.
+        """
         tokens = self._tokens.get(target)
         if not tokens:
-            return False
-        free = False
+            return False, 0.0
+        free, wait, now = False, 0.0, self._clock.monotonic()
         for token in tokens - {claim.token for claim in kept}:
-            self._forget(target, token)
-            held = self._held.get(token)
-            if held is None:
-                continue
+            held = self._held[token]
             if held.doubtful:
-                held.until = self._clock.monotonic() + _DOUBT_SECONDS
+                held.until = min(held.until, now + _DOUBT_SECONDS)
+            if held.doubtful and held.until > now:
+                wait = max(wait, held.until - now)
             else:
-                del self._held[token]
+                self._end(token)
                 free = True
-        return free
+        return free, wait
 
-    def _forget(self, target: Key, token: str) -> None:
-        tokens = self._tokens.get(target, set())
-        tokens.discard(token)
-        if not tokens:
-            self._tokens.pop(target, None)
+    def _end(self, token: str) -> None:
+        target = self._held.pop(token).target
+        self._tokens[target].discard(token)
+        if not self._tokens[target]:
+            del self._tokens[target]

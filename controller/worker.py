@@ -125,11 +125,10 @@ class Worker:
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
-        if again is None and plan.requeue_after is None and m.claims.give_up(key, plan.claims):
-            for waiting in m.outcomes.conflicted():
-                m.queue.add(waiting, priority=FAN_OUT, reason="a name or location became free")
+        if again is None and plan.requeue_after is None:
+            self._give_up(key, plan)
         if _updates_in_place(plan):
-            m.claims.release(key, plan.claims)
+            m.claims.release(plan.claims)
         else:
             m.claims.take(key, plan.claims)
         if again is None:
@@ -141,6 +140,16 @@ class Worker:
         for event in plan.events:
             m.emit(event)
         return self._schedule(key, plan, again)
+
+    def _give_up(self, key: Key, plan: Plan) -> None:
+        """End the claims that the plan does without, and have those looked at again that they kept waiting."""
+        m = self._m
+        free, wait = m.claims.give_up(key, plan.claims)
+        if free:
+            for waiting in m.outcomes.conflicted():
+                m.queue.add(waiting, priority=FAN_OUT, reason="a name or location became free")
+        if wait:
+            m.queue.add(key, priority=FAN_OUT, after=wait, reason="a claim in doubt")
 
     def _paced(self, plan: Plan) -> Plan:
         """The plan, or a later look when the status in it has been written too often lately."""
@@ -212,7 +221,7 @@ class Worker:
             self._m.claims.doubt(key)
         refused = {f"blueprint {name}" for name, verdict in failures.items() if verdict.kind is not Class.TRANSIENT}
         if refused:
-            self._m.claims.release(key, [claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
+            self._m.claims.release([claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
         gravest = max(failures.values(), key=lambda verdict: verdict.kind is Class.TRANSIENT, default=None)
         return failures, _Again(gravest) if gravest else None
 

@@ -26,7 +26,8 @@ class Apply:
     was deleted meanwhile. `force` is set only for objects that carry our marker; the first apply of a name goes
     without it, so a foreign object with that name makes the server answer 409 instead of being taken over.
     `fingerprint` is what the live object's will be once this is applied (see `reconcilers.fields`).
-    `event` is what to record on the target when the write took effect.
+    `event` is what to record on the target when the write took effect. `version` is the resourceVersion that the live
+    object must still have, where a change that no cache shows yet would forbid the write.
     """
 
     resource: Resource
@@ -37,6 +38,7 @@ class Apply:
     blueprint: str
     event: Reason | None = None
     manager: str = PRODUCT
+    version: str = ""
 
     @property
     def force(self) -> bool:

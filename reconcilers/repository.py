@@ -194,10 +194,6 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
     fingerprint = desired_fingerprint(found)
     if choice.live is not None:
         found["metadata"]["uid"] = choice.live.uid
-        if choice.live.location != resolved.location:
-            # It may be pointed elsewhere only because it holds no snapshots, and that is true of the version that was
-            # looked at. A first backup may have ended since: then the server refuses, and the next look sees it.
-            found["metadata"]["resourceVersion"] = str(choice.live.resource_version)
     return found, fingerprint
 
 
@@ -219,6 +215,9 @@ def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, reso
                 fingerprint=fingerprint,
                 blueprint=blueprint,
                 event=event,
+                # It may be pointed elsewhere only because it holds no snapshots, which is true of the version that was
+                # looked at. A first backup may have ended since: the server refuses then, and the next look sees it.
+                version=str(live.resource_version) if live and live.location != resolved.location else "",
             )
         )
     if live is not None and live.succeeded_by:

@@ -56,6 +56,16 @@ async def test_first_apply_goes_without_force_and_a_later_one_with() -> None:
     assert first.query["timeout"] == "10s"
 
 
+async def test_which_version_must_be_live() -> None:
+    """None for what is made: else an object of ours that no cache shows yet would be changed as if it were new."""
+    write, transport = applier(lambda asked: (200, live(BODY, FIELDS)))
+    await write.apply(apply_step())
+    await write.apply(apply_step(uid="u1"))
+    await write.apply(apply_step(uid="u1", version="7"))
+    assert [asked.body["metadata"].get("resourceVersion") for asked in transport.asked] == ["1", None, "7"]
+    assert "resourceVersion" not in BODY["metadata"]
+
+
 async def test_what_the_server_made_of_an_apply_is_remembered() -> None:
     pruned = {**BODY, "spec": {}}
     write, _ = applier(lambda asked: (200, live(pruned, {"f:metadata": {"f:labels": {"f:a": {}}}})))

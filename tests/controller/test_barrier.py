@@ -54,9 +54,9 @@ def test_a_claim_holds_until_it_is_released_by_its_owner() -> None:
     claims = Claims(clock)
     claims.take(KEY, [Claim("location x", "a")])
     assert claims.claimant("location x") == "a"
-    claims.release(KEY, [Claim("location x", "b")])
+    claims.release([Claim("location x", "b")])
     assert claims.claimant("location x") == "a"
-    claims.release(KEY, [Claim("location x", "a")])
+    claims.release([Claim("location x", "a")])
     assert claims.claimant("location x") is None
     assert not len(claims)
 
@@ -72,12 +72,12 @@ def test_a_claim_does_not_end_by_itself() -> None:
 def test_a_plan_that_does_without_a_claim_gives_it_up() -> None:
     claims = Claims(StoppedClock())
     claims.take(KEY, [Claim("location x", "a"), Claim("name y", "a")])
-    assert not claims.give_up(OTHER, ())
-    assert claims.give_up(KEY, [Claim("name y", "a")])
+    assert claims.give_up(OTHER, ()) == (False, 0)
+    assert claims.give_up(KEY, [Claim("name y", "a")]) == (True, 0)
     assert claims.claimant("location x") is None
     assert claims.claimant("name y") == "a"
-    assert not claims.give_up(KEY, [Claim("name y", "a")]), "nothing became free this time"
-    assert claims.give_up(KEY, ())
+    assert claims.give_up(KEY, [Claim("name y", "a")]) == (False, 0), "nothing became free this time"
+    assert claims.give_up(KEY, ()) == (True, 0)
     assert not len(claims)
 
 
@@ -86,12 +86,26 @@ def test_a_claim_whose_write_may_yet_take_effect_is_given_up_later() -> None:
     claims = Claims(clock)
     claims.take(KEY, [Claim("location x", "a")])
     claims.doubt(KEY)
-    assert not claims.give_up(KEY, ())
-    clock.spent += 59
+    assert claims.give_up(KEY, ()) == (False, 60)
+    clock.spent += 50
+    assert claims.give_up(KEY, ()) == (False, 10)
     assert claims.claimant("location x") == "a"
-    clock.spent += 2
+    clock.spent += 10
     assert claims.claimant("location x") is None
+    assert claims.give_up(KEY, ()) == (True, 0), "whoever was kept waiting can be told"
     assert not len(claims)
+
+
+def test_a_doubt_that_is_over_keeps_nobody_from_taking_it() -> None:
+    clock = StoppedClock()
+    claims = Claims(clock)
+    claims.take(KEY, [Claim("location x", "a")])
+    claims.doubt(KEY)
+    claims.give_up(KEY, ())
+    clock.spent += 60
+    claims.take(OTHER, [Claim("location x", "b")])
+    assert claims.give_up(KEY, ()) == (False, 0)
+    assert claims.claimant("location x") == "b"
 
 
 class TestOwnWritesComeBack:

@@ -230,6 +230,8 @@ class World:
             case Apply():
                 live = self.objects.get(key)
                 body = copy.deepcopy(dict(step.body))
+                version = step.version if step.uid else "no version"
+                body["metadata"] |= {"resourceVersion": version} if version else {}
                 body["spec"] = {k: v for k, v in body.get("spec", {}).items() if k not in self.pruned}
                 new = ssa.apply(live, {k: v for k, v in body.items() if v}, manager=step.manager, force=step.force)
                 if live is None:

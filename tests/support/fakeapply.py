@@ -261,19 +261,19 @@ class ApplyServer(FakeApi):
         elif served.resource.kind in self.with_status:
             wanted.pop("status", None)
         uid, version = metadata.get("uid", ""), body["metadata"].get("resourceVersion", "")
-        if live is None and (uid or version):
+        if live is None and uid:
             message = "uid mismatch: the provided object specified uid {}, and no existing object was found"
             raise _conflict(attempt, served, key, message.format(uid))
         if live is not None and uid and uid != live["metadata"]["uid"]:
             raise _immutable_uid(attempt, served, key, uid)
-        if live is not None and version and version != live["metadata"]["resourceVersion"]:
-            message = "the object has been modified; please apply your changes to the latest version and try again"
-            raise _conflict(attempt, served, key, message)
         try:
             new = ssa.apply(live, wanted, manager=manager, force=force, subresource=subresource)
         except ssa.ConflictError as conflict:
             causes = [{"reason": "FieldManagerConflict", "message": str(conflict)}]
             raise _error(attempt, 409, "Conflict", f"Apply failed with 1 conflict: {conflict}", causes=causes) from None
+        if live is not None and version and version != live["metadata"]["resourceVersion"]:
+            message = "the object has been modified; please apply your changes to the latest version and try again"
+            raise _conflict(attempt, served, key, message)
         if live is None:
             self._be_born(served, key, new)
         made = self._put(served, key, new, verb="apply", who=who, subresource=subresource)

@@ -121,6 +121,7 @@ SCENARIOS = {
                 Step("volume", p.create(PVC), after=0.0),
             ),
             before=(_BLUEPRINT, p.create("DaemonSet")),
+            contested=True,
         ),
         Scenario(
             "one location for two",

@@ -33,7 +33,7 @@ def refusals(calm: Run) -> Iterator[Disturbance]:
     """Each request fails once, in every way."""
     for number, what in enumerate(calm.requests, start=1):
         for how, when in REFUSALS:
-            if how == "late" and what.startswith(("GET", "WATCH")):
+            if how == "late" and (calm.scenario.contested or what.startswith(("GET", "WATCH"))):
                 continue
             if what.startswith("WATCH") and how not in (429, 500, "timeout", "reset"):
                 continue

@@ -232,6 +232,23 @@ def test_uids_and_versions_as_preconditions(run: Runner) -> None:
     run(test)
 
 
+def test_an_apply_that_only_creates(run: Runner) -> None:
+    """With a version that no object has, an apply creates, or is refused."""
+
+    async def test(server: Server) -> None:
+        made = await server.apply(repository(resourceVersion="1"))
+        assert made["metadata"]["resourceVersion"] != "1"
+        error = await refused(Conflict, server.apply(repository(prefix="b", resourceVersion="1")))
+        assert "the object has been modified" in error.message
+        assert not error.causes
+        same = await refused(Conflict, server.apply(repository(resourceVersion="1")))
+        assert "the object has been modified" in same.message
+        foreign = await refused(Conflict, server.apply(repository(prefix="b", resourceVersion="1"), manager="two"))
+        assert [cause["reason"] for cause in foreign.causes] == ["FieldManagerConflict"]
+
+    run(test)
+
+
 def test_a_status_is_apart(run: Runner) -> None:
     async def test(server: Server) -> None:
         name = unique_name("bp")

@@ -39,6 +39,8 @@ class Scenario:
     name: str
     steps: tuple[Step, ...]
     before: tuple[Callable[[ApplyServer], None], ...] = ()
+    contested: bool = False
+    """Whether who comes first gets what others want: then a write that arrives late may rightly decide it anew."""
 
 
 @dataclass(slots=True)
