@@ -44,7 +44,12 @@ class Handlers:
     def on_target(self, delta: Delta[TargetRow]) -> None:
         old, new, initial = _rows(delta)
         for key in mapping.target_keys(old, new):
-            self._queue.add(key, priority=INITIAL_LIST if initial else USER_EVENT, reason=_reason("target", delta))
+            priority = self._at_first(key) if initial else USER_EVENT
+            self._queue.add(key, priority=priority, reason=_reason("target", delta))
+
+    def _at_first(self, target: Key) -> int:
+        """Who has nothing yet is waiting for somebody; the rest were most probably seen to by the last leader."""
+        return INITIAL_LIST if any(self._view.configurations_of(target)) else FAN_OUT
 
     def on_blueprint(self, delta: Delta[BlueprintRow]) -> None:
         old, new, initial = _rows(delta)

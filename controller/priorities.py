@@ -19,7 +19,7 @@ CHILD_DRIFT: Final = -10
 """An object that we generated is not as we left it."""
 
 FAN_OUT: Final = -50
-"""One change concerns many keys: a blueprint was edited, a CRD appeared."""
+"""One change concerns many keys: a blueprint was edited. Or a new leader found a target without objects."""
 
 INITIAL_LIST: Final = -100
 """The object was there when we started, or was listed again: most probably nothing is to be done."""

@@ -78,6 +78,10 @@ class Rig:
     def blueprint(self, name: str = "nightly") -> None:
         self.api.create(BLUEPRINT, name, spec={"schedule": "0 3 * * *"})
 
+    def configuration(self, name: str, target: Key) -> None:
+        mark = marks.Mark(target=target, blueprint="nightly")
+        self.api.create(CONFIGURATION, name, **_marks(mark), spec={"schedule": "0 3 * * *"})
+
     def repository(self, name: str, target: Key) -> None:
         mark = marks.Mark(target=target, blueprint="nightly")
         self.api.create(REPOSITORY, name, **_marks(mark), spec={"backend": {"local": {"mountPath": "/x"}}})
@@ -98,10 +102,28 @@ def test_l12_attaching_queues_every_key_at_the_lowest_priority() -> None:
         rig = Rig()
         rig.blueprint()
         rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.configuration("deploy-shop", SHOP)
         async with rig.synced():
             assert rig.queued() == {}, "a standby queues nothing"
             rig.handlers.attach(rig.caches)
             assert rig.queued() == {SHOP: INITIAL_LIST, Key("BackupBlueprint", "", "nightly"): INITIAL_LIST}
+
+    run_virtual(main())
+
+
+def test_l12_who_has_nothing_yet_comes_before_who_has_something() -> None:
+    async def main() -> None:
+        rig = Rig()
+        for number in range(20):
+            seen_to = Key("Deployment", "ns", f"seen-to-{number}")
+            rig.api.create(DEPLOYMENTS, seen_to.name, annotations=NIGHTLY)
+            rig.configuration(f"deploy-{seen_to.name}", seen_to)
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.repository("deploy-shop", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            assert rig.queued()[SHOP] == FAN_OUT, "a Repository alone runs no backup"
+            assert await rig.queue.get() == SHOP
 
     run_virtual(main())
 
@@ -111,6 +133,7 @@ def test_h8_initial_rows_wait_behind_what_people_do() -> None:
         rig = Rig()
         rig.blueprint()
         rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.configuration("deploy-shop", SHOP)
         async with rig.synced():
             rig.handlers.attach(rig.caches)
             rig.api.create(DEPLOYMENTS, "blog", annotations=NIGHTLY)
