@@ -54,6 +54,8 @@ def judge(error: ApiError, *, created: bool) -> Verdict:
         if _has_cause(error, "FieldManagerConflict"):
             reason = Reason.NAME_CONFLICT if created else Reason.FIELD_CONFLICT
             return Verdict(Class.WAITING, reason, message, "conflict")
+        if created:
+            message = f"{message} (it is there already and no watch shows it yet; looked at again)"
         return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "conflict")
     if isinstance(error, Invalid) and any(cause.get("field") == "metadata.uid" for cause in error.causes):
         # The object was deleted and made again, and the cache does not show it yet.

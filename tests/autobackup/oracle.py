@@ -109,9 +109,14 @@ def locations(stage: Stage) -> list[str]:
 
 
 def bounded(writes: Iterable[AuditEvent], people: Traffic, *, repeats: int = 0, operators: int = 1) -> None:
-    """No object was written more often than people gave reason to; `repeats` is for answers that were lost."""
+    """No object was written more often than people gave reason to; `repeats` is for answers that were lost.
+
+    What the server refused changed nothing. An object that no watch shows yet is refused again until it is shown.
+    """
     written = Counter(
-        (event.resource, event.name) for event in writes if event.resource in ("repositories", "backupconfigurations")
+        (event.resource, event.name)
+        for event in writes
+        if event.resource in ("repositories", "backupconfigurations") and event.status < 400
     )
     kinds = {short: kind for kind, short in SHORT.items()}
     for (resource, name), count in written.items():

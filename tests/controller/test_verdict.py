@@ -34,6 +34,8 @@ CASES = [
      Class.WAITING, Reason.FIELD_CONFLICT),
     (failure(409, "Conflict", "uid mismatch: the provided object specified uid a, and no existing object was found"),
      False, Class.TRANSIENT, Reason.APPLY_FAILED),
+    (failure(409, "Conflict", "the object has been modified; please apply your changes to the latest version"),
+     True, Class.TRANSIENT, Reason.APPLY_FAILED),
     (failure(404, "NotFound", "the server could not find the requested resource"), True,
      Class.WAITING, Reason.APPLY_FAILED),
     (failure(429, "TooManyRequests", "slow down"), False, Class.TRANSIENT, Reason.APPLY_FAILED),
