@@ -1,4 +1,4 @@
-"""The table of rules is complete, and every test that it names would run; and what finds that out finds it."""
+"""The tables of rules and faults are complete, and every test that they name would run; and what finds out does."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from tools.machinery.cells import FAULTS, Cell, every_cell
 from tools.machinery.collection import Collected, collect, complaints
-from tools.machinery.findings import missing, unfounded, unproven, untested
+from tools.machinery.findings import RULES, Row, missing, unfounded, unproven, untested
 from tools.machinery.rules import Rule, Stands, every_rule
 
 RULE = Rule("R1", "a rule", "so", Stands.KEPT, 0, ("tests/test_architecture.py::test_the_code_keeps",))
 
 
-def test_every_rule_is_in_the_table_and_every_test_it_names_would_run() -> None:
-    rules = every_rule()
-    found = [*missing(rules), *unfounded(rules)]
-    found += untested(rules, collect(test for rule in rules for test in rule.tests))
+def test_the_tables_are_complete_and_every_test_they_name_would_run() -> None:
+    rules, cells = every_rule(), every_cell()
+    rows: list[Row] = [*rules, *cells]
+    found = [*missing(rules, RULES), *unfounded(rules), *missing(cells, FAULTS)]
+    found += untested(rows, collect(test for row in rows for test in row.tests))
+    found += [f"{cell.id}: names no test" for cell in cells if not cell.tests]
     assert not found, "\n".join(found)
 
 
 def test_a_rule_that_is_missing_is_named() -> None:
     rules = every_rule()
-    assert list(missing([rule for rule in rules if rule.id != "Q6"])) == ["Q6: is not in the table"]
-    assert list(missing([*rules, replace(rules[0], id="Z1")])) == ["Z1: is no rule of the study"]
-    assert list(missing([*rules, rules[0]])) == ["R1: is there 2 times"]
+    assert list(missing([rule for rule in rules if rule.id != "Q6"], RULES)) == ["Q6: is not in the table"]
+    assert list(missing([*rules, replace(rules[0], id="Z1")], RULES)) == ["Z1: was not asked for"]
+    assert list(missing([*rules, rules[0]], RULES)) == ["R1: is there 2 times"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,18 @@ def test_a_test_that_did_not_pass_is_named(tmp_path: Path) -> None:
         '<testcase classname="tests.a.test_b.TestC" name="test_no"><failure/></testcase>'
         "</testsuite></testsuites>"
     )
-    assert list(unproven(rules, report)) == [
+    assert list(unproven(rules, [report])) == [
         "R1: tests/a/test_b.py::TestC::test_no failure",
         "R1: tests/a/test_b.py::test_not did not run",
     ]
+    again = tmp_path / "again.xml"
+    again.write_text(
+        '<testsuite><testcase classname="tests.a.test_b.TestC" name="test_no"/>'
+        '<testcase classname="tests.a.test_b" name="test_ok[2]"><skipped/></testcase></testsuite>'
+    )
+    assert list(unproven(rules, [report, again])) == [
+        "R1: tests/a/test_b.py::test_ok skipped",
+        "R1: tests/a/test_b.py::test_not did not run",
+    ]
+    cell = Cell("F1", "a fault", "so", "nothing", ("tests/a/test_b.py::test_gone",))
+    assert list(unproven([cell], [report])) == ["F1: tests/a/test_b.py::test_gone did not run"]

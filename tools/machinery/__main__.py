@@ -6,33 +6,40 @@ import argparse
 import sys
 from pathlib import Path
 
+from tools.machinery.cells import FAULTS, every_cell
 from tools.machinery.collection import collect
-from tools.machinery.findings import missing, unfounded, unproven, untested
+from tools.machinery.findings import RULES, Row, missing, unfounded, unproven, untested
 from tools.machinery.rules import every_rule
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.machinery", description="Compare the table of rules with the tests."
+        prog="python -m tools.machinery", description="Compare the tables of rules and faults with the tests."
     )
-    parser.add_argument("--check", action="store_true", help="every rule is there, and every test it names would run")
+    parser.add_argument("--check", action="store_true", help="all is there, and every test that is named would run")
     parser.add_argument(
-        "--ran", type=Path, metavar="REPORT", help="every test that is named passed in this JUnit report"
+        "--ran",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="REPORT",
+        help="every test that is named passed in this JUnit report, or in a later one of tests that were tried again",
     )
     options = parser.parse_args()
-    if not options.check and options.ran is None:
+    if not options.check and not options.ran:
         parser.error("say --check or --ran REPORT")
-    rules = every_rule()
-    found = [*missing(rules), *unfounded(rules)]
+    rules, cells = every_rule(), every_cell()
+    rows: list[Row] = [*rules, *cells]
+    found = [*missing(rules, RULES), *unfounded(rules), *missing(cells, FAULTS)]
     if options.check:
-        found += untested(rules, collect(test for rule in rules for test in rule.tests))
-    if options.ran is not None:
-        found += unproven(rules, options.ran)
+        found += untested(rows, collect(test for row in rows for test in row.tests))
+    if options.ran:
+        found += unproven(rows, options.ran)
     for line in found:
         print(line, file=sys.stderr)
     if not found:
-        tests = {test for rule in rules for test in rule.tests}
-        print(f"{len(rules)} rules, {len(tests)} tests")
+        tests = {test for row in rows for test in row.tests}
+        print(f"{len(rules)} rules, {len(cells)} faults, {len(tests)} tests")
     return 1 if found else 0
 
 

@@ -1,22 +1,35 @@
-"""What is wrong with the table of rules, as lines for people; nothing when all is well."""
+"""What is wrong with the tables of rules and faults, as lines for people; nothing when all is well."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 from xml.etree import ElementTree
 
 from tools.machinery.collection import Collected, complaints
 from tools.machinery.rules import SPECIFIED, Rule, Stands
 
+RULES = tuple(f"{letter}{number}" for _, letter, count in SPECIFIED for number in range(1, count + 1))
+"""The ids of all rules of the study."""
 
-def missing(rules: Sequence[Rule]) -> Iterator[str]:
-    """Every rule of the study is in the table once, and nothing else."""
-    wanted = [f"{letter}{number}" for _, letter, count in SPECIFIED for number in range(1, count + 1)]
-    found = Counter(rule.id for rule in rules)
+
+class Row(Protocol):
+    """A row of either table."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def tests(self) -> tuple[str, ...]: ...
+
+
+def missing(rows: Sequence[Row], wanted: Sequence[str]) -> Iterator[str]:
+    """Everything that was asked for is in the table once, and nothing else."""
+    found = Counter(row.id for row in rows)
     yield from (f"{identity}: is not in the table" for identity in wanted if identity not in found)
-    yield from (f"{identity}: is no rule of the study" for identity in found if identity not in wanted)
+    yield from (f"{identity}: was not asked for" for identity in found if identity not in wanted)
     yield from (f"{identity}: is there {times} times" for identity, times in found.items() if times > 1)
 
 
@@ -31,33 +44,36 @@ def unfounded(rules: Iterable[Rule]) -> Iterator[str]:
             yield f"{rule.id}: there is no ADR {rule.adr}"
 
 
-def untested(rules: Iterable[Rule], collected: Collected) -> Iterator[str]:
+def untested(rows: Iterable[Row], collected: Collected) -> Iterator[str]:
     """Each named test is one that pytest would run."""
-    for rule in rules:
-        for test in rule.tests:
-            yield from (f"{rule.id}: {complaint}" for complaint in complaints(test, collected))
+    for row in rows:
+        for test in row.tests:
+            yield from (f"{row.id}: {complaint}" for complaint in complaints(test, collected))
 
 
-def unproven(rules: Iterable[Rule], report: Path) -> Iterator[str]:
-    """Each named test passed in the run that wrote this report."""
-    outcomes = _outcomes(report)
-    for rule in rules:
-        for test in rule.tests:
+def unproven(rows: Iterable[Row], reports: Sequence[Path]) -> Iterator[str]:
+    """Each named test passed in the run that wrote the first report; the others are of tests that were tried again."""
+    outcomes = _outcomes(reports)
+    for row in rows:
+        for test in row.tests:
             found = outcomes.get(test)
             if found is None:
-                yield f"{rule.id}: {test} did not run"
+                yield f"{row.id}: {test} did not run"
             elif found != {"passed"}:
-                yield f"{rule.id}: {test} {', '.join(sorted(found - {'passed'}))}"
+                yield f"{row.id}: {test} {', '.join(sorted(found - {'passed'}))}"
 
 
-def _outcomes(report: Path) -> dict[str, set[str]]:
-    """Outcomes by node id without parameters, from pytest's report in the form of JUnit."""
+def _outcomes(reports: Sequence[Path]) -> dict[str, set[str]]:
+    """Outcomes by node id without parameters, from pytest's reports in the form of JUnit."""
+    cases: dict[tuple[str, str], set[str]] = {}
+    for report in reports:
+        for case in ElementTree.parse(report).iter("testcase"):
+            told = {child.tag for child in case} & {"skipped", "failure", "error"}
+            cases[str(case.get("classname")), str(case.get("name"))] = told or {"passed"}
     outcomes: dict[str, set[str]] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        path, inner = _split(str(case.get("classname")))
-        name = "::".join([path, *inner, str(case.get("name")).partition("[")[0]])
-        told = {child.tag for child in case} & {"skipped", "failure", "error"}
-        outcomes.setdefault(name, set()).update(told or {"passed"})
+    for (classname, name), told in cases.items():
+        path, inner = _split(classname)
+        outcomes.setdefault("::".join([path, *inner, name.partition("[")[0]]), set()).update(told)
     return outcomes
 
 

@@ -21,7 +21,9 @@ def render_machinery() -> str:
 
 
 def _chapter(chapter: Chapter) -> tuple[str, ...]:
-    rows = [(rule.id, prose(rule.rule), _how(rule), "<br>".join(map(_test, rule.tests))) for rule in chapter.rules]
+    rows = [
+        (rule.id, prose(rule.rule), _how(rule), "<br>".join(map(link_to_test, rule.tests))) for rule in chapter.rules
+    ]
     return f"## {chapter.title}", prose(chapter.about), table(["Rule", "What it asks", "How", "Tests"], rows)
 
 
@@ -35,7 +37,7 @@ def _how(rule: Rule) -> str:
     return f"{how} {verb}: [ADR {rule.adr}](../adr/{rule.record.name})."
 
 
-def _test(test: str) -> str:
+def link_to_test(test: str) -> str:
     """The name alone, as a link to its file."""
     file, _, name = test.partition("::")
     return f"[{code(name.replace('::runTest', ''))}](../../{file})"

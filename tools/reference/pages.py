@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tools.reference.command import render_command
 from tools.reference.defects import render_defects
 from tools.reference.dependencies import render_dependencies
+from tools.reference.faults import render_faults
 from tools.reference.fields import render_fields
 from tools.reference.machinery import render_machinery
 from tools.reference.markdown import page
@@ -29,6 +30,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("exit-codes.md", "how the command ends", render_exit_codes),
     ("machinery.md", "the rules of informers, queue, writer and election, each with its tests", render_machinery),
     ("defects.md", "defects of other libraries, each tried on this code", render_defects),
+    ("faults.md", "what the operator survives, each with the tests that show it", render_faults),
     ("dependencies.md", "each package and why it is there", render_dependencies),
 )
 
