@@ -24,7 +24,7 @@ from reconcilers.mapping import mark_index
 from reconcilers.marks import PRODUCT
 from reconcilers.plan import Apply, Delete, Plan
 from reconcilers.podtemplate import PodTemplate
-from reconcilers.ports import SecretState
+from reconcilers.ports import SecretSight, SecretState
 from reconcilers.rows import (
     BlueprintRow,
     ConfigurationRow,
@@ -175,5 +175,5 @@ class Snapshot:
     def effective(self, uid: str, fingerprint: str) -> str:
         return ""
 
-    def storage_secret(self, key: ObjectKey) -> SecretState:
-        return self._secrets.get(key, SecretState.UNCHECKED)
+    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
+        return SecretSight(self._secrets.get(key, SecretState.UNCHECKED))

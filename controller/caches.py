@@ -13,10 +13,11 @@ from controller.templates import PodTemplates
 from informers import InformerFactory, SharedInformer
 from informers.resource import ObjectKey
 from reconcilers import mapping
+from reconcilers.blueprint import provider_in
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
-from reconcilers.ports import SecretState, Summary
+from reconcilers.ports import SecretSight, Summary
 from reconcilers.rows import (
     BLUEPRINTS,
     CONFIGURATIONS,
@@ -125,8 +126,13 @@ class View:
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         return self._caches.configurations.store.index("target", target)
 
-    def storage_secret(self, key: ObjectKey) -> SecretState:
-        return self._secrets.state(key)
+    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
+        return self._secrets.sight(key, provider)
+
+    def providers(self, blueprints: Iterable[str]) -> set[str]:
+        """The backends of blueprints; of one that cannot be used there is none."""
+        rows = map(self.blueprint, blueprints)
+        return {provider for row in rows if row is not None and (provider := provider_in(row))}
 
     def targets_of(self, blueprint: str) -> Iterator[Key]:
         """Every target that names this blueprint."""
@@ -141,11 +147,13 @@ class View:
         return row.generation if row else 0
 
     def summary(self, blueprint: str) -> Summary:
+        row = self.blueprint(blueprint)
+        provider = provider_in(row) if row else ""
         summary = self._outcomes.summarise(
             blueprint,
             generation=self.generation_of(blueprint),
             # What is being deleted is left alone and waits for nothing; a volume in use may stay like that for days.
             matched=(row.key for row in self._naming(blueprint) if not row.deleting),
-            secret_state=self._secrets.state,
+            secret=lambda key: self._secrets.sight(key, provider),
         )
         return replace(summary, unseen=not all(self._secrets.looked_at(key) for key, _ in summary.secrets))

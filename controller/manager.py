@@ -203,7 +203,7 @@ class Operator:
             fenced,
             clock,
             enabled=settings.check_storage_secrets == "auto",
-            wanted=lambda: self._outcomes.storage_secrets().keys(),
+            wanted=self._storage_secrets,
             changed=self._secret_changed,
         )
         self.view = View(
@@ -299,6 +299,10 @@ class Operator:
 
     def _lagging(self) -> str:
         return lagging(self._statuses(), self._watching.failure)
+
+    def _storage_secrets(self) -> dict[ObjectKey, set[str]]:
+        """Each storage Secret that a target relies on, with the backends it is for."""
+        return {key: self.view.providers(names) for key, names in self._outcomes.storage_secrets().items()}
 
     def _secret_changed(self, secret: ObjectKey) -> None:
         self._handlers.secret_changed(secret)

@@ -17,7 +17,7 @@ from controller.redaction import scrub
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State
-from reconcilers.ports import SecretState, Summary
+from reconcilers.ports import SecretSight, Summary
 from reconcilers.reasons import Reason
 
 CONFLICTS = frozenset({Reason.NAME_CONFLICT, Reason.LOCATION_CONFLICT, Reason.BEING_DELETED})
@@ -119,7 +119,7 @@ class Outcomes:
         *,
         generation: int,
         matched: Iterable[Key],
-        secret_state: Callable[[ObjectKey], SecretState],
+        secret: Callable[[ObjectKey], SecretSight],
     ) -> Summary:
         """How the targets `matched` stand with a blueprint at `generation`."""
         records = self._by_blueprint.get(blueprint, {})
@@ -144,7 +144,7 @@ class Outcomes:
             configured=configured,
             pending=total - configured - len(failures),
             failures=tuple(failures),
-            secrets=tuple((key, secret_state(key)) for key in sorted(secrets)),
+            secrets=tuple((key, secret(key)) for key in sorted(secrets)),
         )
 
     def _drop(self, blueprint: str, target: Key) -> None:

@@ -1,32 +1,41 @@
-"""Whether the storage Secrets that targets rely on exist, looked at only where the operator may.
+"""Whether the storage Secrets that targets rely on exist and have the keys they need, looked at only where the
+operator may.
 
 The operator has no cluster-wide right to read Secrets, and none at all by default. For each Secret it first asks the
-API server whether it may read exactly that one (SelfSubjectAccessReview), and only then asks for it, as metadata: its
-content never reaches this process. Where it may not, the answer is "unchecked", which the blueprint's status says.
+API server whether it may read exactly that one (SelfSubjectAccessReview). Where it may not, the answer is "unchecked",
+which the blueprint's status says. The Secret is read whole once for each version of it, and all that is kept are the
+names of the keys that have a value; every other look is at its metadata.
 
-One look for each Secret, not for each target, and again at an interval that depends on the answer: a missing one is
-waited for by somebody.
+One look for each Secret, not for each target, and again at an interval that depends on the answer: one that is missing
+or lacks a key is waited for by somebody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from controller.answers import read_object, require_definite
 from informers.clock import Clock
 from informers.errors import ApiError, NotFound
 from informers.resource import ObjectKey, Resource
 from informers.transport import Transport
-from reconcilers.ports import SecretState
+from reconcilers import storagekeys
+from reconcilers.ports import SecretSight, SecretState
 
 _SECRET = Resource("", "v1", "secrets", "Secret")
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_INTERVALS = {SecretState.MISSING: 15.0, SecretState.FOUND: 300.0, SecretState.UNCHECKED: 600.0}
+_INTERVALS = {
+    SecretState.MISSING: 15.0,
+    SecretState.INCOMPLETE: 15.0,
+    SecretState.FOUND: 300.0,
+    SecretState.UNCHECKED: 600.0,
+}
 _FAILED_SECONDS = 15.0
 """A look that failed says nothing, and is repeated soon."""
 _SECONDS = 10.0
@@ -34,16 +43,26 @@ _SECONDS = 10.0
 _log = structlog.get_logger("storage-secrets")
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one look told: `keys` are those with a value, `version` is that of the Secret."""
+
+    state: SecretState
+    keys: frozenset[str] = frozenset()
+    version: str = ""
+
+
 @dataclass(slots=True)
 class _Known:
-    state: SecretState
+    found: _Found
     due: float
 
 
 class StorageSecrets:
     """What is known of each storage Secret, and the task that finds it out.
 
-    `wanted` gives the Secrets that targets rely on now; `changed` is told of each whose state is not as before.
+    `wanted` gives the Secrets that targets rely on now, with the backends they are for; `changed` is told of each whose
+    state is not as before.
     """
 
     def __init__(
@@ -52,7 +71,7 @@ class StorageSecrets:
         clock: Clock,
         *,
         enabled: bool,
-        wanted: Callable[[], Collection[ObjectKey]],
+        wanted: Callable[[], Mapping[ObjectKey, Collection[str]]],
         changed: Callable[[ObjectKey], None],
     ) -> None:
         self._transport = transport
@@ -63,9 +82,10 @@ class StorageSecrets:
         self._known: dict[ObjectKey, _Known] = {}
         self._woken = asyncio.Event()
 
-    def state(self, key: ObjectKey) -> SecretState:
+    def sight(self, key: ObjectKey, provider: str) -> SecretSight:
+        """How a Secret stands with the backend `provider`; with "" it is not asked for keys."""
         known = self._known.get(key)
-        return known.state if known else SecretState.UNCHECKED
+        return _sight(known.found, provider) if known else SecretSight(SecretState.UNCHECKED)
 
     def looked_at(self, key: ObjectKey) -> bool:
         """False while the first look is still to come."""
@@ -81,14 +101,14 @@ class StorageSecrets:
             return
         while True:
             self._woken.clear()
-            wanted = set(self._wanted())
-            for key in self._known.keys() - wanted:
+            wanted = self._wanted()
+            for key in self._known.keys() - wanted.keys():
                 del self._known[key]
             now = self._clock.monotonic()
             for key in sorted(wanted):
                 known = self._known.get(key)
                 if known is None or known.due <= now:
-                    await self._look(key)
+                    await self._look(key, wanted[key])
             soonest = min((known.due for known in self._known.values()), default=now + 3600.0)
             try:
                 async with asyncio.timeout(max(0.5, soonest - self._clock.monotonic())):
@@ -97,19 +117,20 @@ class StorageSecrets:
             except TimeoutError:
                 continue
 
-    async def _look(self, key: ObjectKey) -> None:
+    async def _look(self, key: ObjectKey, providers: Collection[str]) -> None:
+        before = self._known[key].found if key in self._known else _Found(SecretState.UNCHECKED)
         try:
-            state = await self._find(key)
-            interval = _INTERVALS[state]
+            found = await self._find(key, before)
+            states = {_sight(found, provider).state for provider in providers} or {found.state}
+            interval = min(_INTERVALS[state] for state in states)
         except ApiError as error:
             _log.debug("Could not look at a storage Secret", namespace=key.namespace, name=key.name, err=str(error))
-            state, interval = self.state(key), _FAILED_SECONDS
-        before = self._known.get(key)
-        self._known[key] = _Known(state, self._clock.monotonic() + self._clock.uniform(0.8, 1.2) * interval)
-        if (before.state if before else SecretState.UNCHECKED) is not state:
+            found, interval = before, _FAILED_SECONDS
+        self._known[key] = _Known(found, self._clock.monotonic() + self._clock.uniform(0.8, 1.2) * interval)
+        if (before.state, before.keys) != (found.state, found.keys):
             self._changed(key)
 
-    async def _find(self, key: ObjectKey) -> SecretState:
+    async def _find(self, key: ObjectKey, before: _Found) -> _Found:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -124,9 +145,21 @@ class StorageSecrets:
         }
         answer = await self._transport.request("POST", _REVIEWS, body=json.dumps(review).encode(), timeout=_SECONDS)
         if not (answer.json().get("status") or {}).get("allowed"):
-            return SecretState.UNCHECKED
+            return _Found(SecretState.UNCHECKED)
+        path = _SECRET.object_path(key)
         try:
-            await self._transport.request("GET", _SECRET.object_path(key), accept=_METADATA, timeout=_SECONDS)
-        except NotFound:
-            return SecretState.MISSING
-        return SecretState.FOUND
+            if before.version:
+                live = read_object(await self._transport.request("GET", path, accept=_METADATA, timeout=_SECONDS))
+                if live["metadata"].get("resourceVersion") == before.version:
+                    return before
+            live = read_object(await self._transport.request("GET", path, timeout=_SECONDS))
+        except NotFound as error:
+            require_definite(error)
+            return _Found(SecretState.MISSING)
+        keys = frozenset(name for name, value in (live.get("data") or {}).items() if value)
+        return _Found(SecretState.FOUND, keys, str(live["metadata"].get("resourceVersion", "")))
+
+
+def _sight(found: _Found, provider: str) -> SecretSight:
+    lacks = storagekeys.missing(provider, found.keys) if provider and found.state is SecretState.FOUND else ()
+    return SecretSight(SecretState.INCOMPLETE if lacks else found.state, lacks)

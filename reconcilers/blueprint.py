@@ -74,6 +74,14 @@ def is_location(path: Path) -> bool:
     return path[:1] == ("backend",) and path[-1] != "storageSecretName"
 
 
+def provider_in(row: BlueprintRow) -> str:
+    """The provider of a blueprint's backend, "" when it cannot be told."""
+    try:
+        return provider_of(json.loads(row.spec).get("backend") or {})
+    except Refusal:
+        return ""
+
+
 def compile_blueprint(row: BlueprintRow) -> Blueprint:
     """The compiled blueprint of a row; remembered, because thousands of targets ask for the same one."""
     return _compile(row.name, row.spec)

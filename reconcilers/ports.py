@@ -18,11 +18,21 @@ Claimant = Callable[[str], str | None]
 
 
 class SecretState(StrEnum):
-    """What is known about a storage Secret: of its existence only, never of its content."""
+    """What is known about a storage Secret: of its existence and the names of its keys, never of what they hold."""
 
     FOUND = "Found"
     MISSING = "Missing"
+    INCOMPLETE = "Incomplete"
     UNCHECKED = "Unchecked"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSight:
+    """How a storage Secret stands with the backend that needs it."""
+
+    state: SecretState
+    missing: tuple[str, ...] = ()
+    """Names of the keys that the backend needs and the Secret lacks."""
 
 
 class TargetView(Protocol):
@@ -78,7 +88,7 @@ class TargetView(Protocol):
         """
         ...
 
-    def storage_secret(self, key: ObjectKey) -> SecretState: ...
+    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ class Summary:
     configured: int
     pending: int
     failures: tuple[tuple[Key, Outcome], ...]
-    secrets: tuple[tuple[ObjectKey, SecretState], ...]
+    secrets: tuple[tuple[ObjectKey, SecretSight], ...]
     unseen: bool = False
     """Whether one of the Secrets is still to be looked at for the first time since the start."""
 

@@ -88,6 +88,10 @@ class Reason(StrEnum):
         "StorageSecretMissing",
         "The storage Secret does not exist in the Repository's namespace: backups cannot run until it does.",
     )
+    STORAGE_SECRET_INCOMPLETE = (
+        "StorageSecretIncomplete",
+        "The storage Secret lacks keys that the backend needs, or they are empty: backups cannot run without them.",
+    )
     NO_SCHEDULE = ("NoSchedule", "Neither blueprint nor annotation gives a schedule: nothing runs by itself.")
     UNKNOWN_ANNOTATION = (
         "UnknownAnnotation",
@@ -135,6 +139,7 @@ class Reason(StrEnum):
     )
     SECRETS_FOUND = ("Found", "The storage Secret exists in every namespace that needs it.", False)
     SECRETS_MISSING = ("Missing", "The storage Secret is missing in some namespaces.")
+    SECRETS_INCOMPLETE = ("Incomplete", "The storage Secret lacks keys in some namespaces; the message names them.")
     SECRETS_UNCHECKED = (
         "Unchecked",
         "The operator may not read the storage Secret, or was told not to look.",

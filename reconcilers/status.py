@@ -44,7 +44,8 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
     ("LocationDistinct", "The location template tells any two targets apart; False is a warning."),
     (
         "StorageSecretsFound",
-        "The storage Secret exists where Repositories need it; Unknown when not looked at.",
+        "The storage Secret exists, with the keys that its backend needs, wherever a Repository uses it; Unknown when "
+        "not looked at.",
     ),
 )
 
@@ -131,13 +132,19 @@ def _targets_configured(row: BlueprintRow, summary: Summary) -> Condition:
 
 
 def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
-    missing = [key for key, state in summary.secrets if state is SecretState.MISSING]
-    unchecked = [key for key, state in summary.secrets if state is SecretState.UNCHECKED]
+    missing = [f"{key.namespace}/{key.name}" for key, sight in summary.secrets if sight.state is SecretState.MISSING]
+    incomplete = [
+        f"{key.namespace}/{key.name} lacks {', '.join(sight.missing)}"
+        for key, sight in summary.secrets
+        if sight.state is SecretState.INCOMPLETE
+    ]
+    unchecked = [key for key, sight in summary.secrets if sight.state is SecretState.UNCHECKED]
     if missing:
-        shown = ", ".join(f"{key.namespace}/{key.name}" for key in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        message = f"missing: {shown}{more}; create them and backups can run"
+        message = f"missing: {_first(missing)}; create them and backups can run"
         return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_MISSING, message)
+    if incomplete:
+        message = f"{_first(incomplete)}; add the keys and backups can run"
+        return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_INCOMPLETE, message)
     if unchecked:
         message = (
             f"not looked at in {len(unchecked)} of {len(summary.secrets)} namespaces: the operator has no right to "
@@ -151,6 +158,11 @@ def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
         Reason.SECRETS_FOUND,
         f"found in {len(summary.secrets)} namespaces" if summary.secrets else "no target needs it yet",
     )
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _condition(row: BlueprintRow, name: str, status: bool | None, reason: Reason, message: str) -> Condition:
@@ -196,9 +208,14 @@ def _rest(row: BlueprintRow, summary: Summary) -> dict[str, Any]:
             for target, outcome in summary.failures[:MOST_FAILURES]
         ],
         "storageSecrets": [
-            {"namespace": key.namespace, "name": key.name, "state": state.value}
-            for key, state in summary.secrets
-            if state is not SecretState.FOUND
+            {
+                "namespace": key.namespace,
+                "name": key.name,
+                "state": sight.state.value,
+                **({"missingKeys": list(sight.missing)} if sight.missing else {}),
+            }
+            for key, sight in summary.secrets
+            if sight.state is not SecretState.FOUND
         ][:_MOST_SECRETS],
     }
 

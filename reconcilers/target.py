@@ -17,6 +17,7 @@ from reconcilers.blueprint import compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION
+from reconcilers.location import provider_of
 from reconcilers.plan import Claim, Delete, Note, Outcome, Plan, ReadPodTemplate, State, Step
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import Claimant, SecretState, TargetView
@@ -227,14 +228,20 @@ def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, secret: Obj
                 f"the location overlaps that of Repository {around.namespace}/{around.name}",
             )
         )
-    if secret is not None and view.storage_secret(secret) is SecretState.MISSING:
-        found.append(
-            Note(
-                Reason.STORAGE_SECRET_MISSING,
-                f"Secret {secret.namespace}/{secret.name} does not exist: create it and backups can run",
-            )
-        )
-    return found
+    return found + (_about_secret(view, resolved, secret) if secret is not None else [])
+
+
+def _about_secret(view: TargetView, resolved: Resolved, secret: ObjectKey) -> list[Note]:
+    provider = provider_of(resolved.repository["backend"])
+    sight = view.storage_secret(secret, provider)
+    name = f"Secret {secret.namespace}/{secret.name}"
+    if sight.state is SecretState.MISSING:
+        return [Note(Reason.STORAGE_SECRET_MISSING, f"{name} does not exist: create it and backups can run")]
+    if sight.state is SecretState.INCOMPLETE:
+        lacks = ", ".join(sight.missing)
+        text = f"{name} lacks {lacks}, which the backend {provider} needs: add it and backups can run"
+        return [Note(Reason.STORAGE_SECRET_INCOMPLETE, text)]
+    return []
 
 
 def _deletions(

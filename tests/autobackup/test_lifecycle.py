@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.autobackup.stage import CONFIGURATION, REPOSITORY, SECONDS, Stage
-from tests.support.cluster import create_namespace, remove_namespace, unique_name
-from tools.controlplane import ApiClient, AuditLog, wait_for
+from tests.support.cluster import create_namespace, grant, remove_namespace, unique_name
+from tools.controlplane import ApiClient, AuditLog, ControlPlane, wait_for
 
 OWN = "autobackup.stash.appscode.com/"
 
@@ -345,6 +345,28 @@ def test_storage_secret_missing_is_told_and_recovers(stage: Stage) -> None:
         45,
         what="the condition to recover",
     )
+
+
+def test_keys_that_a_storage_secret_lacks_are_named(stage: Stage, control_plane: ControlPlane) -> None:
+    one_secret = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["storage"], "verbs": ["get"]}
+    grant(stage.api, control_plane.users["operator"], [one_secret], namespace=stage.namespace)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "storage", "namespace": stage.namespace},
+        "stringData": {"RESTIC_PASSWORD": "", "AWS_ACCESS_KEY_ID": "x"},
+    }
+    stage.api.create(secret)
+    blueprint = stage.blueprint()
+    stage.create("PersistentVolumeClaim", "data", {"stash.appscode.com/backup-blueprint": blueprint})
+    assert "lacks RESTIC_PASSWORD, AWS_SECRET_ACCESS_KEY" in stage.event("data", "StorageSecretIncomplete")["note"]
+    wait_for(
+        lambda: stage.condition(blueprint, "StorageSecretsFound").get("reason") == "Incomplete",
+        SECONDS,
+        what="the condition to say that the Secret lacks keys",
+    )
+    listed = stage.blueprint_status(blueprint)["storageSecrets"]
+    assert [item["missingKeys"] for item in listed] == [["RESTIC_PASSWORD", "AWS_SECRET_ACCESS_KEY"]]
 
 
 def test_storage_secret_is_unchecked_without_the_right(stage: Stage, audit_log: AuditLog) -> None:

@@ -20,6 +20,7 @@ class Asked:
     path: str
     query: Mapping[str, str]
     body: Any
+    accept: str = "application/json"
 
 
 Answer = Callable[[Asked], tuple[int, dict[str, Any]] | ApiError]
@@ -43,7 +44,7 @@ class ScriptedTransport:
         accept: str = "application/json",
         timeout: float = 10.0,  # noqa: ASYNC109
     ) -> Response:
-        asked = Asked(method, path, dict(query or {}), json.loads(body) if body else None)
+        asked = Asked(method, path, dict(query or {}), json.loads(body) if body else None, accept)
         self.asked.append(asked)
         answer = self._answer(asked)
         if isinstance(answer, ApiError):

@@ -6,7 +6,7 @@ from controller.outcomes import Outcomes
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State
-from reconcilers.ports import SecretState
+from reconcilers.ports import SecretSight, SecretState
 from reconcilers.reasons import Reason
 
 A, B = Key("Deployment", "demo", "a"), Key("StatefulSet", "demo", "b")
@@ -17,7 +17,7 @@ BAD = Outcome("nightly", State.FAILED, Reason.LOCATION_CONFLICT, "taken")
 
 def summary(table: Outcomes, generation: int, *matched: Key):
     return table.summarise(
-        "nightly", generation=generation, matched=matched, secret_state=lambda key: SecretState.MISSING
+        "nightly", generation=generation, matched=matched, secret=lambda key: SecretSight(SecretState.MISSING)
     )
 
 
@@ -32,7 +32,7 @@ def test_a_target_counts_as_pending_until_it_was_looked_at_with_this_generation(
     found = summary(table, 2, A, B)
     assert (found.configured, found.failed, found.pending) == (1, 1, 0)
     assert found.failures == ((B, BAD),)
-    assert found.secrets == ((SECRET, SecretState.MISSING),)
+    assert found.secrets == ((SECRET, SecretSight(SecretState.MISSING)),)
 
 
 def test_a_target_that_is_gone_is_not_counted() -> None:

@@ -10,14 +10,22 @@ import pytest
 
 from controller.secretcheck import StorageSecrets
 from informers.resource import ObjectKey
-from reconcilers.ports import SecretState
+from reconcilers.ports import SecretSight, SecretState
 from tests.controller.scripted import Asked, ScriptedTransport, failure
 from tests.controller.virtual import LoopClock, run
 
 SECRET = ObjectKey("shop", "storage")
 ALLOWED = 201, {"status": {"allowed": True}}
 FORBIDDEN = 201, {"status": {"allowed": False}}
-FOUND: tuple[int, dict[str, Any]] = 200, {"kind": "PartialObjectMetadata", "metadata": {"name": "storage"}}
+METADATA = {"name": "storage", "uid": "u", "resourceVersion": "7"}
+FULL = {"RESTIC_PASSWORD": "cA==", "AWS_ACCESS_KEY_ID": "aQ==", "AWS_SECRET_ACCESS_KEY": "aw=="}
+
+
+def secret(version: str = "7", **data: str) -> tuple[int, dict[str, Any]]:
+    return 200, {"kind": "Secret", "metadata": {**METADATA, "resourceVersion": version}, "data": data}
+
+
+FOUND = secret(**FULL)
 MISSING = failure(404, "NotFound")
 BROKEN = failure(503, "ServiceUnavailable")
 
@@ -27,7 +35,7 @@ def test_whether_it_was_looked_at_at_all() -> None:
         transport = ScriptedTransport(lambda asked: FORBIDDEN)
         for enabled in (True, False):
             secrets = StorageSecrets(
-                transport, clock, enabled=enabled, wanted=lambda: [SECRET], changed=lambda key: None
+                transport, clock, enabled=enabled, wanted=lambda: {SECRET: {"s3"}}, changed=lambda key: None
             )
             assert secrets.looked_at(SECRET) is not enabled, "where nobody looks, nobody waits for it"
             task = asyncio.create_task(secrets.run())
@@ -53,13 +61,13 @@ def states_after(
 
     async def scenario(clock: LoopClock) -> tuple[SecretState, int]:
         secrets = StorageSecrets(
-            ScriptedTransport(answer), clock, enabled=True, wanted=lambda: [SECRET], changed=lambda key: None
+            ScriptedTransport(answer), clock, enabled=True, wanted=lambda: {SECRET: {"s3"}}, changed=lambda key: None
         )
         task = asyncio.create_task(secrets.run())
         await clock.sleep(seconds)
         task.cancel()
         await asyncio.wait([task])
-        return secrets.state(SECRET), sum(asked.values())
+        return secrets.sight(SECRET, "s3").state, sum(asked.values())
 
     return run(scenario)
 
@@ -69,6 +77,8 @@ def states_after(
     [
         (ALLOWED, FOUND, SecretState.FOUND),
         (ALLOWED, MISSING, SecretState.MISSING),
+        (ALLOWED, secret(**{**FULL, "RESTIC_PASSWORD": ""}), SecretState.INCOMPLETE),
+        (ALLOWED, secret(), SecretState.INCOMPLETE),
         (FORBIDDEN, MISSING, SecretState.UNCHECKED),
     ],
 )
@@ -86,6 +96,38 @@ def test_a_failed_look_is_repeated_soon(
 ) -> None:
     """It left the Secret unchecked for ten minutes, and the blueprint's status with it."""
     assert states_after(20, reviews=reviews, reads=reads)[0] is SecretState.FOUND
+
+
+def test_it_is_read_whole_once_for_each_version() -> None:
+    accepted: list[tuple[str, str]] = []
+    live = [secret(RESTIC_PASSWORD="cA=="), secret("8", RESTIC_PASSWORD="cA==", B2_ACCOUNT_ID="aQ==")]
+
+    def answer(request: Asked) -> tuple[int, dict[str, Any]]:
+        if request.method == "POST":
+            return ALLOWED
+        status, found = live[0]
+        partial = "PartialObjectMetadata" in request.accept
+        accepted.append(("metadata" if partial else "whole", found["metadata"]["resourceVersion"]))
+        return status, {**found, "data": None} if partial else found
+
+    async def scenario(clock: LoopClock) -> None:
+        transport = ScriptedTransport(answer)
+        told: list[ObjectKey] = []
+        secrets = StorageSecrets(transport, clock, enabled=True, wanted=lambda: {SECRET: {"b2"}}, changed=told.append)
+        task = asyncio.create_task(secrets.run())
+        await clock.sleep(60)
+        assert secrets.sight(SECRET, "b2") == SecretSight(SecretState.INCOMPLETE, ("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"))
+        assert secrets.sight(SECRET, "s3").state is SecretState.FOUND
+        del live[0]
+        await clock.sleep(60)
+        assert secrets.sight(SECRET, "b2").missing == ("B2_ACCOUNT_KEY",)
+        assert told == [SECRET, SECRET]
+        assert [entry for entry in accepted if entry[0] == "whole"] == [("whole", "7"), ("whole", "8")]
+        assert len(accepted) > 6, "one that lacks a key is looked at often"
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(scenario)
 
 
 def test_an_outage_takes_nothing_away_and_costs_little() -> None:

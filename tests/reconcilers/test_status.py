@@ -10,7 +10,7 @@ import pytest
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretState, Summary
+from reconcilers.ports import SecretSight, SecretState, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, project_blueprint
 from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
@@ -113,14 +113,14 @@ def test_a_blueprint_that_is_gone_or_going() -> None:
 def test_after_a_restart_the_first_look_at_the_secrets_is_waited_for() -> None:
     """Else a blueprint whose targets are looked at first is told that the Secret is unchecked, for half a second."""
     secret = ObjectKey("demo", "storage")
-    known = replace(NOTHING, matched=1, configured=1, secrets=((secret, SecretState.FOUND),))
+    known = replace(NOTHING, matched=1, configured=1, secrets=((secret, SecretSight(SecretState.FOUND)),))
     found = desk(known)
     found.write()
-    found.told = replace(known, secrets=((secret, SecretState.UNCHECKED),), unseen=True)
+    found.told = replace(known, secrets=((secret, SecretSight(SecretState.UNCHECKED)),), unseen=True)
     assert found.plan() == Plan(requeue_after=PROGRESS_SECONDS)
     found.told = known
     assert found.plan() == Plan()
-    found.told = replace(known, secrets=((secret, SecretState.UNCHECKED),))
+    found.told = replace(known, secrets=((secret, SecretSight(SecretState.UNCHECKED)),))
     assert found.plan().steps, "it was looked at, and may not be read"
 
 
@@ -166,7 +166,9 @@ def test_one_bad_target_leaves_the_blueprint_ready() -> None:
 
 def test_failures_and_texts_are_bounded() -> None:
     found = desk(failing(500, message="x" * 50_000))
-    found.told = replace(found.told, secrets=tuple((ObjectKey(f"ns{i}", "s"), SecretState.MISSING) for i in range(500)))
+    found.told = replace(
+        found.told, secrets=tuple((ObjectKey(f"ns{i}", "s"), SecretSight(SecretState.MISSING)) for i in range(500))
+    )
     found.write()
     status = found.obj["status"]
     assert (status["failed"], len(status["failures"])) == (500, MOST_FAILURES)
@@ -184,10 +186,12 @@ def test_failures_and_texts_are_bounded() -> None:
         ([SecretState.FOUND, SecretState.FOUND], ("True", "Found")),
         ([SecretState.FOUND, SecretState.UNCHECKED], ("Unknown", "Unchecked")),
         ([SecretState.MISSING, SecretState.UNCHECKED], ("False", "Missing")),
+        ([SecretState.INCOMPLETE, SecretState.UNCHECKED], ("False", "Incomplete")),
+        ([SecretState.INCOMPLETE, SecretState.MISSING], ("False", "Missing")),
     ],
 )
 def test_storage_secrets(states: list[SecretState], expected: tuple[str, str]) -> None:
-    secrets = tuple((ObjectKey(f"ns{i}", "s"), state) for i, state in enumerate(states))
+    secrets = tuple((ObjectKey(f"ns{i}", "s"), SecretSight(state)) for i, state in enumerate(states))
     found = desk(replace(NOTHING, secrets=secrets))
     found.write()
     assert found.states()["StorageSecretsFound"] == expected
@@ -195,6 +199,21 @@ def test_storage_secrets(states: list[SecretState], expected: tuple[str, str]) -
         state.value for state in states if state is not SecretState.FOUND
     ]
     assert ("Warning Missing" in found.events) is (SecretState.MISSING in states)
+
+
+def test_the_keys_that_a_storage_secret_lacks_are_named() -> None:
+    lacking = SecretSight(SecretState.INCOMPLETE, ("RESTIC_PASSWORD", "B2_ACCOUNT_KEY"))
+    found = desk(replace(NOTHING, secrets=((ObjectKey("shop", "s"), lacking),)))
+    found.write()
+    assert found.condition("StorageSecretsFound")["message"].startswith("shop/s lacks RESTIC_PASSWORD, B2_ACCOUNT_KEY")
+    assert found.obj["status"]["storageSecrets"] == [
+        {
+            "namespace": "shop",
+            "name": "s",
+            "state": "Incomplete",
+            "missingKeys": ["RESTIC_PASSWORD", "B2_ACCOUNT_KEY"],
+        }
+    ]
 
 
 @pytest.mark.parametrize(

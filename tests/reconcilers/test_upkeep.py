@@ -9,7 +9,7 @@ import pytest
 from informers.resource import ObjectKey
 from reconcilers import marks
 from reconcilers.plan import Apply, Plan, State
-from reconcilers.ports import SecretState
+from reconcilers.ports import SecretSight, SecretState
 from reconcilers.reasons import Reason
 from tests.reconcilers.objects import (
     blueprint,
@@ -28,11 +28,16 @@ from tests.reconcilers.world import World
 
 @pytest.mark.parametrize(
     ("state", "warned"),
-    [(SecretState.FOUND, []), (SecretState.MISSING, [Reason.STORAGE_SECRET_MISSING]), (SecretState.UNCHECKED, [])],
+    [
+        (SecretState.FOUND, []),
+        (SecretState.MISSING, [Reason.STORAGE_SECRET_MISSING]),
+        (SecretState.INCOMPLETE, [Reason.STORAGE_SECRET_INCOMPLETE]),
+        (SecretState.UNCHECKED, []),
+    ],
 )
 def test_storage_secret(state: SecretState, warned: list[Reason]) -> None:
     world = World(blueprint(), target())
-    world.secrets[ObjectKey("demo", "storage")] = state
+    world.secrets[ObjectKey("demo", "storage")] = SecretSight(state)
     plan = world.reconcile(SHOP)
     assert len(plan.steps) == 2, "objects are made all the same"
     assert [note.reason for note in only(plan).warnings] == warned

@@ -22,7 +22,7 @@ from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
 from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step
 from reconcilers.podtemplate import PodTemplate, from_workload
-from reconcilers.ports import SecretState, Summary
+from reconcilers.ports import SecretSight, SecretState, Summary
 from reconcilers.rows import (
     BLUEPRINTS,
     CONFIGURATIONS,
@@ -56,7 +56,7 @@ class World:
         self.objects: dict[Key, Object] = {}
         self.missing_kinds: set[str] = set()
         self.watched: set[str] | None = None
-        self.secrets: dict[ObjectKey, SecretState] = {}
+        self.secrets: dict[ObjectKey, SecretSight] = {}
         self.templates: dict[Key, tuple[str, PodTemplate]] = {}
         self.template_reads = 0
         self.writes: Counter[str] = Counter()
@@ -314,8 +314,8 @@ class World:
     def effective(self, uid: str, fingerprint: str) -> str:
         return self.remembered.get((uid, fingerprint), "")
 
-    def storage_secret(self, key: ObjectKey) -> SecretState:
-        return self.secrets.get(key, SecretState.UNCHECKED)
+    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
+        return self.secrets.get(key, SecretSight(SecretState.UNCHECKED))
 
     def summary(self, blueprint: str) -> Summary:
         rows = [row for row in self._cache.values() if isinstance(row, TargetRow) and blueprint in row.blueprints]
@@ -325,7 +325,9 @@ class World:
             for outcome in self.outcomes.get(row.key, ())
             if outcome.blueprint == blueprint
         }
-        secrets = {o.storage_secret: self.storage_secret(o.storage_secret) for o in found.values() if o.storage_secret}
+        secrets = {
+            o.storage_secret: self.storage_secret(o.storage_secret, "s3") for o in found.values() if o.storage_secret
+        }
         return Summary(
             matched=len(rows),
             configured=sum(outcome.state is State.CONFIGURED for outcome in found.values()),

@@ -157,7 +157,9 @@ def points(name: str, prefix: str) -> Callable[[ApplyServer], bool]:
 
 def start(server: ApplyServer) -> None:
     """What every world has from the beginning: the storage Secret."""
-    server.make({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "storage", "namespace": SPACE}})
+    data = {"RESTIC_PASSWORD": "c2VzYW1l"}
+    metadata = {"name": "storage", "namespace": SPACE}
+    server.make({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
 
 def _resource(kind: str) -> Resource:

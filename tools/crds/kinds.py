@@ -185,15 +185,19 @@ BACKUP_BLUEPRINT = Kind(
                 most=50,
             ),
             "storageSecrets": listing(
-                "Storage Secrets that the targets' Repositories need and that are not known to exist, 100 at most.",
+                "Storage Secrets that the targets' Repositories need and that are not known to be there with all their "
+                "keys, 100 at most.",
                 record(
                     "",
                     {
                         "namespace": string("Namespace of the Secret."),
                         "name": string("Name of the Secret."),
                         "state": string(
-                            "Found, Missing, or Unchecked when the operator may not look.",
-                            enum=("Found", "Missing", "Unchecked"),
+                            "Found, Missing, Incomplete, or Unchecked when the operator may not look.",
+                            enum=("Found", "Missing", "Incomplete", "Unchecked"),
+                        ),
+                        "missingKeys": listing(
+                            "Keys that the backend needs and the Secret lacks.", string("Name of a key."), most=16
                         ),
                     },
                     required=["namespace", "name", "state"],

@@ -16,7 +16,7 @@ from informers.resource import ObjectKey
 from reconcilers import reasons
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretState, Summary
+from reconcilers.ports import SecretSight, SecretState, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, Condition, canonical
 from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
@@ -88,7 +88,8 @@ def render_conditions() -> str:
         "- `observedGeneration`: the generation of the blueprint that the status speaks of;\n"
         "- `matched`, `configured`, `failed`, `pending`: how many targets name the blueprint and how they stand;\n"
         f"- `failures`: up to {MOST_FAILURES} failing targets with reason and message; `failed` counts all of them;\n"
-        f"- `storageSecrets`: storage Secrets that are missing ({code(SecretState.MISSING)}) or were not looked at "
+        f"- `storageSecrets`: storage Secrets that are missing ({code(SecretState.MISSING)}), lack keys "
+        f"({code(SecretState.INCOMPLETE)}; `missingKeys` names them) or were not looked at "
         f"({code(SecretState.UNCHECKED)}).",
         f"While targets are being brought up to date the status is written at most every {PROGRESS_SECONDS:g} s.",
     )
@@ -162,7 +163,7 @@ def _situations() -> Iterator[tuple[dict[str, object], Summary]]:
         Summary(matched=2, configured=1, pending=1, failures=(), secrets=()),
         Summary(matched=1, configured=0, pending=0, failures=((_TARGET, failure),), secrets=()),
         *(
-            Summary(matched=1, configured=1, pending=0, failures=(), secrets=((_SECRET, state),))
+            Summary(matched=1, configured=1, pending=0, failures=(), secrets=((_SECRET, SecretSight(state)),))
             for state in SecretState
         ),
     ]
