@@ -15,7 +15,7 @@ from typing import Any, Final
 from autobackup import crdcheck
 from autobackup.cluster import Cluster, Object
 from autobackup.findings import Finding, Level
-from autobackup.rights import Right, missing, needed
+from autobackup.rights import BY_LABEL, Right, missing, needed
 from controller.diagnosis import RIGHTS
 from controller.serverversion import OLDEST, problem
 from informers.clock import Clock
@@ -125,7 +125,7 @@ async def _rights(cluster: Cluster, installation: Installation) -> list[Finding]
         return [Finding("rights", Level.FAIL, f"{account} has none of the rights that the operator needs", grant)]
     found = [
         Finding("rights", Level.FAIL if not use else Level.WARN, f"{account} may not {listed}{_only_for(use)}", grant)
-        for use in ("", "openshift", "leader election", "metrics.secure")
+        for use in ("", BY_LABEL, "openshift", "leader election", "metrics.secure")
         if (listed := _listed([right for right in lacking if right.use == use]))
     ]
     return found or [Finding("rights", Level.OK, f"{account} has all {len(wanted)} rights that the operator uses")]

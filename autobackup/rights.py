@@ -16,6 +16,7 @@ from autobackup.cluster import Cluster
 from informers.errors import ApiError
 from informers.resource import Resource
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE
 
 _ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
@@ -24,6 +25,7 @@ _TOKEN_REVIEW: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", "
 _ACCESS_REVIEW: Final = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )
+BY_LABEL: Final = "blueprints that allow namespaces by label"
 _CLUSTER_EVENTS: Final = "default"
 """Where Events about cluster-scoped objects are kept."""
 
@@ -51,6 +53,7 @@ def needed(*, namespaces: Sequence[str], lease_namespace: str, lease: str) -> It
     """Every right that the operator uses; without `namespaces` it watches all."""
     for verb in ("list", "watch"):
         yield Right(verb, BLUEPRINT)
+        yield Right(verb, NAMESPACE, use=BY_LABEL if namespaces else "")
     yield Right("patch", BLUEPRINT, subresource="status")
     for namespace in namespaces or ("",):
         for kind in TARGETS.values():

@@ -22,6 +22,7 @@ from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.location import enclosing
 from reconcilers.mapping import mark_index
 from reconcilers.marks import PRODUCT
+from reconcilers.namespace import NamespaceRow
 from reconcilers.plan import Apply, Delete, Plan
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import SecretSight, SecretState
@@ -81,6 +82,7 @@ class Snapshot:
         repositories: Iterable[RepositoryRow] = (),
         configurations: Iterable[ConfigurationRow] = (),
         secrets: Mapping[ObjectKey, SecretState] | None = None,
+        namespaces: Mapping[str, NamespaceRow] | None = None,
     ) -> None:
         self._targets = targets
         self._templates = templates
@@ -95,6 +97,7 @@ class Snapshot:
             (replace(self._current(row), fingerprint="") for row in configurations), target=mark_index
         )
         self._secrets = secrets or {}
+        self._namespaces = namespaces or {}
         self._claims: dict[str, str] = {}
 
     def _current(self, row: ConfigurationRow) -> ConfigurationRow:
@@ -142,6 +145,12 @@ class Snapshot:
 
     def watches(self, namespace: str) -> bool:
         return True
+
+    def namespace(self, name: str) -> NamespaceRow | None:
+        return self._namespaces.get(name)
+
+    def sees_namespaces(self) -> bool:
+        return bool(self._namespaces)
 
     def blueprint(self, name: str) -> BlueprintRow | None:
         return self._blueprints.get(name)

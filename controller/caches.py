@@ -17,6 +17,7 @@ from reconcilers.blueprint import provider_in
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
+from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
 from reconcilers.ports import SecretSight, Summary
 from reconcilers.rows import (
     BLUEPRINTS,
@@ -46,12 +47,17 @@ class Caches:
     blueprints: SharedInformer[BlueprintRow]
     repositories: SharedInformer[RepositoryRow]
     configurations: SharedInformer[ConfigurationRow]
-    namespaces: frozenset[str]
+    namespaces: SharedInformer[NamespaceRow]
+    watched: frozenset[str]
+    """The namespaces that are watched; none named means all."""
 
     @classmethod
     def register(cls, factory: InformerFactory, *, namespaces: Iterable[str], openshift: bool) -> Caches:
         """Ask the factory for all informers. The kinds that decide come first: they get the first streams."""
+        watched = frozenset(namespaces)
         blueprints = factory.informer(BLUEPRINT, BLUEPRINTS)
+        # Who watches only some namespaces may have been given no right that reaches beyond them.
+        spaces = factory.informer(NAMESPACE, NAMESPACES, dispensable=bool(watched))
         repositories = factory.informer(
             REPOSITORY,
             REPOSITORIES,
@@ -68,7 +74,7 @@ class Caches:
             for name, kind in TARGETS.items()
             if openshift or not kind.openshift
         }
-        return cls(targets, blueprints, repositories, configurations, frozenset(namespaces))
+        return cls(targets, blueprints, repositories, configurations, spaces, watched)
 
 
 class View:
@@ -100,7 +106,13 @@ class View:
         return informer is not None and informer.available
 
     def watches(self, namespace: str) -> bool:
-        return not self._caches.namespaces or namespace in self._caches.namespaces
+        return not self._caches.watched or namespace in self._caches.watched
+
+    def namespace(self, name: str) -> NamespaceRow | None:
+        return self._caches.namespaces.store.get(ObjectKey("", name))
+
+    def sees_namespaces(self) -> bool:
+        return self._caches.namespaces.available
 
     def blueprint(self, name: str) -> BlueprintRow | None:
         return self._caches.blueprints.store.get(ObjectKey("", name))
@@ -137,6 +149,11 @@ class View:
     def targets_of(self, blueprint: str) -> Iterator[Key]:
         """Every target that names this blueprint."""
         return (row.key for row in self._naming(blueprint))
+
+    def targets_in(self, namespace: str) -> Iterator[Key]:
+        """Every target in this namespace."""
+        for informer in self._caches.targets.values():
+            yield from (row.key for row in informer.store.within(namespace))
 
     def _naming(self, blueprint: str) -> Iterator[TargetRow]:
         for informer in self._caches.targets.values():

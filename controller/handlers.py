@@ -17,7 +17,9 @@ from informers import Added, Deleted, Delta, Row, Updated
 from informers.resource import ObjectKey
 from informers.shared import FailureHandler
 from reconcilers import mapping
+from reconcilers import namespace as spaces
 from reconcilers.keys import Key
+from reconcilers.namespace import NamespaceRow
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
 
 R = TypeVar("R", bound=Row)
@@ -36,6 +38,7 @@ class Handlers:
     def attach(self, caches: Caches) -> None:
         """Register with every informer. What is in the stores already is handed over at once."""
         caches.blueprints.add_handler(self.on_blueprint, name="blueprint-targets", on_failure=self._blueprint_failed)
+        caches.namespaces.add_handler(self.on_namespace, name="namespace-targets", on_failure=self._namespace_failed)
         for kind, informer in caches.targets.items():
             informer.add_handler(self.on_target, name=f"{kind.lower()}-targets", on_failure=self._target_failed(kind))
         caches.repositories.add_handler(self.on_owned, name="repository-owners", on_failure=self._owned_failed)
@@ -64,6 +67,14 @@ class Handlers:
             for target in self._view.targets_of(row.name):
                 self._queue.add(target, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
 
+    def on_namespace(self, delta: Delta[NamespaceRow]) -> None:
+        old, new, initial = _rows(delta)
+        row = new or old
+        if row is None or initial or not spaces.affects_targets(old, new):
+            return
+        for target in self._view.targets_in(row.name):
+            self._queue.add(target, priority=FAN_OUT, reason=_reason("namespace", delta))
+
     def on_owned(self, delta: Delta[Owned]) -> None:
         old, new, initial = _rows(delta)
         for key in mapping.owner_keys(old, new):
@@ -89,6 +100,10 @@ class Handlers:
     def _blueprint_failed(self, key: ObjectKey, _: Exception) -> None:
         self._queue_after_failure(mapping.blueprint_key(key.name))
         for target in self._view.targets_of(key.name):
+            self._queue_after_failure(target)
+
+    def _namespace_failed(self, key: ObjectKey, _: Exception) -> None:
+        for target in self._view.targets_in(key.name):
             self._queue_after_failure(target)
 
     def _owned_failed(self, key: ObjectKey, _: Exception) -> None:

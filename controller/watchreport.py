@@ -13,7 +13,7 @@ from controller import families as f
 from controller.metrics import RESTART_REASONS, Metrics
 from informers import InformerObserver
 from informers.clock import Clock
-from informers.errors import Expired, TransportError
+from informers.errors import Expired, Forbidden, TransportError
 from informers.resource import ObjectKey, Resource
 
 _log = structlog.get_logger("informers")
@@ -88,8 +88,10 @@ class WatchReport(InformerObserver):
         _log.debug("Cache is complete", resource=resource.plural, namespace=namespace, duration_s=round(seconds, 3))
 
     def availability(self, resource: Resource, *, available: bool) -> None:
+        refused = isinstance(self._failures.get(resource), Forbidden)
+        missing = "Kind may not be read; going on without it" if refused else "Kind is not served; waiting for it"
         _log.info(
-            "Kind is served" if available else "Kind is not served; waiting for it",
+            "Kind is served" if available else missing,
             resource=resource.plural,
             kind=resource.kind,
         )

@@ -56,9 +56,11 @@ class InformerFactory:
         *,
         indexes: Mapping[str, IndexFunction[R]] | None = None,
         optional: bool = False,
+        dispensable: bool = False,
         name: str = "",
     ) -> SharedInformer[R]:
-        """The cache of this resource; `optional` if its kind need not be served (an uninstalled CRD)."""
+        """The cache of this resource; `optional` if its kind need not be served (an uninstalled CRD), `dispensable` if
+        one may do without the right to read it: either is synced, empty and not `available` then."""
         identity = (resource.group, resource.version, resource.plural, name)
         if identity in self._informers:
             raise ValueError(f"there is an informer for {resource} already; a second projection needs another name")
@@ -74,6 +76,7 @@ class InformerFactory:
             namespaces=self._namespaces if resource.namespaced else (),
             indexes=indexes,
             optional=optional,
+            dispensable=dispensable,
             name=name,
         )
         self._informers[identity] = informer

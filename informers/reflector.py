@@ -3,7 +3,7 @@
     START ──▶ STREAMING_LIST ──▶ WATCH ──▶ RESTING ──▶ WATCH, from the last version
                     │              ▲          └──────▶ START, to read the collection again
                     └──▶ LIST ─────┘
-    a kind that is not served: ──▶ ABSENT ──▶ START
+    a kind that is not served, or that one may not read: ──▶ ABSENT ──▶ START
 
 Contract: one reflector per resource and namespace (R1). `run` never returns and never raises but for
 cancellation; each `step` does what its state says and sets the next one. Whatever goes wrong takes one way
@@ -33,7 +33,7 @@ from typing import Generic, TypeVar
 
 from informers.backoff import Backoff
 from informers.clock import Clock
-from informers.errors import ApiError, IdleTimeout, NotFound, Unfinished
+from informers.errors import ApiError, Forbidden, IdleTimeout, NotFound, Unfinished
 from informers.gates import Gates
 from informers.intake import Intake, Sink
 from informers.listing import read_pages
@@ -53,6 +53,7 @@ ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,
 WATCH_SECONDS = (300.0, 600.0)
 SHORT_SECONDS = 1.0
 HEALTHY_SECONDS = 60.0
+REFUSALS = 5
 
 
 class State(Enum):
@@ -84,6 +85,7 @@ class Reflector(Generic[R]):
         *,
         namespace: str,
         optional: bool,
+        dispensable: bool = False,
         transport: Transport,
         clock: Clock,
         observer: InformerObserver,
@@ -101,6 +103,7 @@ class Reflector(Generic[R]):
         self._metadata_only = projection.metadata_only
         self._sink = sink
         self._optional = optional
+        self._dispensable = dispensable
         self._transport = transport
         self._clock = clock
         self._observer = observer
@@ -111,6 +114,7 @@ class Reflector(Generic[R]):
         self._consistent = True
         self._silences = 0
         self._unfinished = 0
+        self._refusals = 0
         self._repair_at: float | None = None
         self._refresh_wanted = False
         self._reading: asyncio.Timeout | None = None
@@ -300,9 +304,12 @@ class Reflector(Generic[R]):
     async def _fail(self, error: Exception, attempt: Attempt) -> None:
         silent = isinstance(error, IdleTimeout) and attempt is Attempt.WATCH
         self._silences += silent
+        self._refusals = self._refusals + 1 if isinstance(error, Forbidden) else 0
         recovery = recover(
             error, attempt, optional=self._optional, consistent=self._consistent, silences=self._silences
         )
+        if self._dispensable and not self.synced and self._refusals >= REFUSALS:
+            recovery = Recovery(Restart.WAIT, slow=True)
         if recovery.restart is Restart.WAIT and not await self._is_certainly_absent():
             recovery = Recovery(Restart.RETRY, slow=True)
         if recovery.restart is Restart.PLAIN_LIST or self._never_finishes(error, attempt):

@@ -123,6 +123,7 @@ class SharedInformer(Generic[R]):
         namespaces: Sequence[str] = (),
         indexes: Mapping[str, IndexFunction[R]] | None = None,
         optional: bool = False,
+        dispensable: bool = False,
         name: str = "",
     ) -> None:
         self.resource = resource
@@ -146,6 +147,7 @@ class SharedInformer(Generic[R]):
                 self,
                 namespace=namespace,
                 optional=optional,
+                dispensable=dispensable,
                 transport=transport,
                 clock=clock,
                 observer=observer,
@@ -188,7 +190,8 @@ class SharedInformer(Generic[R]):
 
     @property
     def available(self) -> bool:
-        """False while an optional kind is known not to be served: an empty store proves nothing then."""
+        """False while an optional kind is known not to be served, or one may not read it: an empty store proves nothing
+        then."""
         return not self._absent
 
     def poke(self) -> None:

@@ -69,6 +69,10 @@ class Store(Generic[R]):
         """All rows, as they are now."""
         return iter([row for space in self._spaces.values() for row in space.values()])
 
+    def within(self, namespace: str) -> tuple[R, ...]:
+        """The rows of one namespace."""
+        return tuple(self._spaces.get(namespace, {}).values())
+
     def index(self, name: str, value: Hashable) -> tuple[R, ...]:
         """The rows whose index function gave this value."""
         return tuple(row for row in map(self.get, self._indexes[name].keys(value)) if row is not None)

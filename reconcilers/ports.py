@@ -9,6 +9,7 @@ from typing import Protocol
 
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
+from reconcilers.namespace import NamespaceRow
 from reconcilers.plan import Outcome
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
@@ -48,6 +49,14 @@ class TargetView(Protocol):
 
     def watches(self, namespace: str) -> bool:
         """Whether objects in this namespace are seen by the operator; where they are not, absence means nothing."""
+        ...
+
+    def namespace(self, name: str) -> NamespaceRow | None:
+        """The Namespace; None while nothing is known of it: not seen yet, or never (`sees_namespaces`)."""
+        ...
+
+    def sees_namespaces(self) -> bool:
+        """Whether Namespaces are seen at all: who watches only some may not be allowed to."""
         ...
 
     def blueprint(self, name: str) -> BlueprintRow | None: ...

@@ -17,6 +17,7 @@ from informers import InformerFactory, InformerObserver, ObjectKey, Resource
 from reconcilers import marks
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE
 from reconcilers.plan import Outcome, State
 from reconcilers.reasons import Reason
 from tests.support.fakeapi import FakeApi
@@ -40,6 +41,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.api = FakeApi(DEPLOYMENTS, *(kind.resource for kind in TARGETS.values() if kind.resource != DEPLOYMENTS))
+        self.api.serve(NAMESPACE)
         for resource in (BLUEPRINT, REPOSITORY, CONFIGURATION):
             self.api.serve(resource, custom=True)
         self.clock = VirtualClock()
@@ -199,5 +201,30 @@ def test_h3_the_key_of_a_failed_handler_is_queued_anyway() -> None:
             await asyncio.sleep(0.01)
             assert rig.queued() == {BLOG: INITIAL_LIST}, "the cache does not know it any more, but what was done does"
             assert set(rig.failures.seen) == {"deployment-targets", "blueprint-targets", "repository-owners"}
+
+    run_virtual(main())
+
+
+def test_a_change_of_a_namespace_reaches_its_targets_and_no_others() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        for name in ("ns", "other"):
+            rig.api.create(NAMESPACE, name)
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.api.create(DEPLOYMENTS, "blog", "other", annotations=NIGHTLY)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            rig.api.update(NAMESPACE, ObjectKey("", "ns"), labels={"team": "a"})
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {SHOP: FAN_OUT}
+            await rig.worked()
+            rig.api.update(NAMESPACE, ObjectKey("", "ns"), annotations={"example.com/mine": "x"})
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {}
+            row = rig.view.namespace("ns")
+            assert row is not None
+            assert row.labels == (("team", "a"),)
 
     run_virtual(main())

@@ -34,7 +34,7 @@ def test_the_guide_binds_every_role_that_is_shipped() -> None:
             if manifest.get("roleRef", {}).get("kind") == "ClusterRole":
                 bound.setdefault(manifest["kind"], set()).add(manifest["roleRef"]["name"])
     assert bound["ClusterRoleBinding"] == shipped - {"autobackup-leader-election"}
-    assert bound["RoleBinding"] == shipped - {"autobackup-blueprints"}
+    assert bound["RoleBinding"] == shipped - {"autobackup-blueprints", "autobackup-namespaces"}
 
 
 def _moved(manifest: dict[str, Any], namespace: str) -> dict[str, Any]:

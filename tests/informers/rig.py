@@ -106,6 +106,7 @@ class Rig:
         resource: Resource = DEPLOYMENTS,
         projection: Projection[Any] = NOTES,
         optional: bool = False,
+        dispensable: bool = False,
         namespaces: Sequence[str] = (),
         indexes: Mapping[str, Callable[[Any], Any]] | None = None,
         seed: int = 0,
@@ -115,7 +116,7 @@ class Rig:
         self.observer = Recorder()
         self.factory = InformerFactory(api, self.clock, self.observer, namespaces=namespaces)
         self.informer: SharedInformer[Any] = self.factory.informer(
-            resource, projection, optional=optional, indexes=indexes
+            resource, projection, optional=optional, dispensable=dispensable, indexes=indexes
         )
         self.deltas: list[Delta[Any]] = []
         self.registration = self.informer.add_handler(self.deltas.append, name="rig")

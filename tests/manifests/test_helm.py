@@ -68,7 +68,7 @@ def test_a_release_comes_changes_and_goes_and_leaves_what_people_made(plane: Con
     create_namespace(admin, "shop")
     helm(plane, "upgrade", str(CHART), "--set", "namespaces={shop}")
     narrowed = {name for kind, name in release(admin) if kind == BINDINGS}
-    assert narrowed == {"autobackup-blueprints", "autobackup-metrics-access"}
+    assert narrowed == {"autobackup-blueprints", "autobackup-namespaces", "autobackup-metrics-access"}
     bound = admin.list("rbac.authorization.k8s.io/v1/RoleBinding", namespace="shop")
     assert {each["metadata"]["name"] for each in bound} == {"autobackup-targets", "autobackup-events"}
 

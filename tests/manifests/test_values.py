@@ -124,6 +124,7 @@ def test_replicas_without_an_election_are_refused(off: Object) -> None:
 def test_all_namespaces(default: list[Document]) -> None:
     assert bindings(default) == {
         ("", "autobackup-blueprints"),
+        ("", "autobackup-namespaces"),
         ("", "autobackup-targets"),
         ("", "autobackup-events"),
         ("", "autobackup-metrics-access"),
@@ -136,11 +137,14 @@ def test_some_namespaces(tmp_path: Path) -> None:
     assert settings(found, tmp_path).namespaces == ("shop", "blog")
     assert bindings(found) == {
         ("", "autobackup-blueprints"),
+        ("", "autobackup-namespaces"),
         ("", "autobackup-metrics-access"),
         ("autobackup-system", "autobackup-leader-election"),
         *((namespace, role) for namespace in ("shop", "blog") for role in ("autobackup-targets", "autobackup-events")),
         ("default", "autobackup-events"),
     }
+    narrow = render({"namespaces": ["shop", "blog"], "rbac": {"readNamespaces": False}})
+    assert bindings(found) - bindings(narrow) == {("", "autobackup-namespaces")}
 
 
 def test_the_lease_is_the_one_that_the_role_names(tmp_path: Path) -> None:

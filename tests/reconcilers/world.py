@@ -20,6 +20,7 @@ from reconcilers.fields import live_fingerprint
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
+from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
 from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step
 from reconcilers.podtemplate import PodTemplate, from_workload
 from reconcilers.ports import SecretSight, SecretState, Summary
@@ -39,6 +40,7 @@ from tests.reconcilers import ssa
 
 _PROJECTIONS: dict[str, Projection[Any]] = {
     BLUEPRINT.kind: BLUEPRINTS,
+    NAMESPACE.kind: NAMESPACES,
     REPOSITORY.kind: REPOSITORIES,
     CONFIGURATION.kind: CONFIGURATIONS,
     **{kind: target_projection(kind) for kind in TARGETS},
@@ -56,6 +58,8 @@ class World:
         self.objects: dict[Key, Object] = {}
         self.missing_kinds: set[str] = set()
         self.watched: set[str] | None = None
+        self.unknown_namespaces: set[str] = set()
+        """Those not in the cache. The others exist, whether anybody made them here or not."""
         self.secrets: dict[ObjectKey, SecretSight] = {}
         self.templates: dict[Key, tuple[str, PodTemplate]] = {}
         self.template_reads = 0
@@ -272,6 +276,15 @@ class World:
 
     def watches(self, namespace: str) -> bool:
         return self.watched is None or namespace in self.watched
+
+    def namespace(self, name: str) -> NamespaceRow | None:
+        if not self.sees_namespaces() or name in self.unknown_namespaces:
+            return None
+        row: NamespaceRow | None = self._cache.get(Key(NAMESPACE.kind, "", name))
+        return row or NamespaceRow(name=name, uid=f"uid-of-{name}", resource_version=1)
+
+    def sees_namespaces(self) -> bool:
+        return NAMESPACE.kind not in self.missing_kinds
 
     def blueprint(self, name: str) -> BlueprintRow | None:
         row: BlueprintRow | None = self._cache.get(Key(BLUEPRINT.kind, "", name))

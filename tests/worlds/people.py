@@ -10,12 +10,14 @@ from informers.resource import ObjectKey, Resource
 from reconcilers import marks
 from reconcilers.annotations import BLUEPRINT as OPT_IN
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE
 from tests.reconcilers import objects
 from tests.support.fakeapply import ApplyServer, Object
 
 SECRET = Resource("", "v1", "secrets", "Secret")
 EVENT = Resource("events.k8s.io", "v1", "events", "Event")
 SERVED = (
+    NAMESPACE,
     BLUEPRINT,
     REPOSITORY,
     CONFIGURATION,
@@ -156,7 +158,8 @@ def points(name: str, prefix: str) -> Callable[[ApplyServer], bool]:
 
 
 def start(server: ApplyServer) -> None:
-    """What every world has from the beginning: the storage Secret."""
+    """What every world has from the beginning: the namespace, and the storage Secret."""
+    server.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE, "namespace": ""}})
     data = {"RESTIC_PASSWORD": "c2VzYW1l"}
     metadata = {"name": "storage", "namespace": SPACE}
     server.make({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})

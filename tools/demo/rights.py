@@ -16,7 +16,7 @@ from tools.controlplane.client import Object
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "rbac"
 _GROUP = "rbac.authorization.k8s.io"
-_CLUSTER_SCOPED = "autobackup-blueprints"
+_CLUSTER_SCOPED = ("autobackup-blueprints", "autobackup-namespaces")
 _OWN_NAMESPACE = "autobackup-leader-election"
 
 Create = Callable[[Object], object]
@@ -37,7 +37,7 @@ def grant(create: Create, identity: Identity, *, prefix: str = "", namespaces: t
         name = prefix + base
         create({**role, "metadata": {**role["metadata"], "name": name}})
         where = namespaces or ("",)
-        if base == _CLUSTER_SCOPED:
+        if base in _CLUSTER_SCOPED:
             where = ("",)
         elif base == _OWN_NAMESPACE:
             where = (identity.namespace,)
