@@ -152,6 +152,9 @@ class Snapshot:
     def sees_namespaces(self) -> bool:
         return bool(self._namespaces)
 
+    def requires_allowed_namespaces(self) -> bool:
+        return False
+
     def blueprint(self, name: str) -> BlueprintRow | None:
         return self._blueprints.get(name)
 

@@ -89,8 +89,10 @@ class View:
         templates: PodTemplates,
         secrets: StorageSecrets,
         applier: Applier,
+        closed: bool = False,
     ) -> None:
         self._caches = caches
+        self._closed = closed
         self._outcomes = outcomes
         self._secrets = secrets
         self.claimant = claims.claimant
@@ -113,6 +115,9 @@ class View:
 
     def sees_namespaces(self) -> bool:
         return self._caches.namespaces.available
+
+    def requires_allowed_namespaces(self) -> bool:
+        return self._closed
 
     def blueprint(self, name: str) -> BlueprintRow | None:
         return self._caches.blueprints.store.get(ObjectKey("", name))

@@ -122,6 +122,12 @@ class Settings:
     backup_execution: bool = _option(
         "backupExecution.enabled", Switch(), default=False, help="Run the backups that BackupConfigurations ask for."
     )
+    require_allowed_namespaces: bool = _option(
+        "requireAllowedNamespaces",
+        Switch(),
+        default=False,
+        help="Let a BackupBlueprint without spec.allowedNamespaces serve nobody, instead of every namespace.",
+    )
     workers: int = _option("workers", Whole(1, 256), default=8, help="Objects reconciled at the same time.")
     max_in_flight_writes: int = _option(
         "maxInFlightWrites", Whole(1, 1024), default=32, help="Writes to the API server under way at the same time."

@@ -213,6 +213,7 @@ class Operator:
             templates=templates,
             secrets=self._secrets,
             applier=applier,
+            closed=settings.require_allowed_namespaces,
         )
         self._barrier = barrier = WriteBarrier(self._revision_of)
         self._written = (self._caches.repositories, self._caches.configurations, self._caches.blueprints)

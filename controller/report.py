@@ -30,12 +30,15 @@ def written(step: Apply | Delete, uid: str, subject: ObjectRef) -> EventIntent |
         "the Repository used so far and its data are kept",
         Reason.CONFIGURATION_CREATED: f"Created {what} (blueprint {step.blueprint})",
         Reason.CONFIGURATION_UPDATED: f"Updated {what} (blueprint {step.blueprint})",
+        Reason.CONFIGURATION_SUSPENDED: f"Suspended {what}: the target may not use blueprint {step.blueprint}; "
+        "Repository and data are kept",
+        Reason.CONFIGURATION_RESUMED: f"Resumed {what}: the target may use blueprint {step.blueprint} again",
         Reason.CONFIGURATION_DELETED: f"Deleted {what}: blueprint {step.blueprint} is no longer named; "
         "Repository and data are kept",
     }
     return EventIntent(
         regarding=subject,
-        type="Normal",
+        type="Warning" if step.event.warning else "Normal",
         reason=step.event.value,
         action="Delete" if isinstance(step, Delete) else "Apply",
         note=notes[step.event],

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from reconcilers import permission
 from reconcilers import schedule as schedules
 from reconcilers.errors import Refusal
 from reconcilers.fields import prune
 from reconcilers.location import provider_of
 from reconcilers.naming import is_label, is_subdomain
+from reconcilers.permission import AllowedNamespaces
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow
 from reconcilers.template import Leaf, Path, TemplateError, compile_tree, references
@@ -27,6 +29,7 @@ _MOST_PROBLEMS = 10
 VERBATIM: tuple[Path, ...] = (
     ("hooks",),
     ("usagePolicy",),
+    (permission.FIELD,),
     ("runtimeSettings", "container", "lifecycle"),
     ("runtimeSettings", "container", "livenessProbe"),
     ("runtimeSettings", "container", "readinessProbe"),
@@ -60,6 +63,8 @@ class Blueprint:
     template: Mapping[str, Any] = field(hash=False)
     problems: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    allowed: AllowedNamespaces | None = None
+    """The namespaces that may use it; known even when nothing else of it can be used. None when it does not say."""
 
     @property
     def invalid(self) -> str:
@@ -90,6 +95,7 @@ def compile_blueprint(row: BlueprintRow) -> Blueprint:
 @lru_cache(maxsize=512)
 def _compile(name: str, spec_json: str) -> Blueprint:
     spec = json.loads(spec_json)
+    allowed = permission.parse(spec)
     try:
         template = compile_tree(prune(spec), verbatim=lambda path: path in VERBATIM)
     except TemplateError as error:
@@ -99,12 +105,13 @@ def _compile(name: str, spec_json: str) -> Blueprint:
             error.problem,
             hint="write $${ for a literal ${",
         )
-        return Blueprint(name=name, template={}, problems=(problem,))
+        return Blueprint(name=name, template={}, problems=(problem,), allowed=allowed)
     return Blueprint(
         name=name,
         template=template,
         problems=tuple(_problems(template, spec)),
         warnings=tuple(_warnings(template, spec)),
+        allowed=allowed,
     )
 
 

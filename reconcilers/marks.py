@@ -17,6 +17,8 @@ from reconcilers.keys import Key
 PREFIX = "autobackup.stash.appscode.com/"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 PRODUCT = "autobackup"
+SUSPENSION = "autobackup-suspension"
+"""Field manager of what suspends a BackupConfiguration; what else is in it stays as it was applied."""
 
 BLUEPRINT = PREFIX + "blueprint"
 TARGET = PREFIX + "target"
@@ -25,6 +27,7 @@ TARGET_NAME = PREFIX + "target-name"
 TARGET_UID = PREFIX + "target-uid"
 POD_TEMPLATE = PREFIX + "pod-template"
 SUCCEEDED_BY = PREFIX + "succeeded-by"
+SUSPENDED = PREFIX + "suspended"
 
 
 @dataclass(frozen=True, slots=True)

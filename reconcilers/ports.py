@@ -59,6 +59,10 @@ class TargetView(Protocol):
         """Whether Namespaces are seen at all: who watches only some may not be allowed to."""
         ...
 
+    def requires_allowed_namespaces(self) -> bool:
+        """Whether a blueprint that does not say who may use it serves nobody."""
+        ...
+
     def blueprint(self, name: str) -> BlueprintRow | None: ...
 
     def repository(self, key: ObjectKey) -> RepositoryRow | None:

@@ -63,6 +63,20 @@ class Reason(StrEnum):
         "NamespaceNotWatched",
         "The blueprint puts objects into a namespace that this operator does not watch.",
     )
+    NAMESPACE_NOT_ALLOWED = (
+        "NamespaceNotAllowed",
+        "The blueprint may not be used in the target's namespace; a BackupConfiguration that is there is suspended.",
+    )
+    NAMESPACE_UNKNOWN = (
+        "NamespaceUnknown",
+        "Whether the blueprint may be used depends on the target's Namespace, of which nothing is known; until it is, "
+        "the answer is no.",
+    )
+    NAMESPACE_REUSED = (
+        "NamespaceReused",
+        "The Repository belongs to an earlier namespace of the same name; somebody has to say that it may be taken "
+        "over (autobackup adopt).",
+    )
     BEING_DELETED = (
         "BeingDeleted",
         "An object of ours is still being deleted; it is made anew when it is gone.",
@@ -122,6 +136,16 @@ class Reason(StrEnum):
     CONFIGURATION_DELETED = (
         "BackupConfigurationDeleted",
         "The target opted out: its BackupConfiguration was deleted, Repository and data are kept.",
+        False,
+    )
+    CONFIGURATION_SUSPENDED = (
+        "BackupConfigurationSuspended",
+        "The target may not use the blueprint any more: its BackupConfiguration is suspended, Repository and data are "
+        "kept.",
+    )
+    CONFIGURATION_RESUMED = (
+        "BackupConfigurationResumed",
+        "The target may use the blueprint again: its BackupConfiguration goes on.",
         False,
     )
     # conditions of a blueprint

@@ -126,6 +126,8 @@ class ConfigurationRow:
     mark: marks.Mark | None
     fingerprint: str
     pod_template: str
+    suspension: str = ""
+    """The fingerprint of what suspends it, "" when it is not."""
 
     @property
     def key(self) -> ObjectKey:
@@ -239,6 +241,7 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
         pod_template=owned_annotation(obj, marks.POD_TEMPLATE) if mark else "",
+        suspension=live_fingerprint(obj, manager=marks.SUSPENSION) if mark else "",
     )
 
 

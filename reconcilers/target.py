@@ -1,8 +1,9 @@
 """The reconciler of targets: from an annotated object to its Repositories and BackupConfigurations.
 
 Each blueprint that a target names is planned on its own: one that cannot be used leaves its last good objects as they
-are and does not stand in the way of the others. Opting out is the removal of a name from the annotation, or of the
-annotation, and nothing else: whatever cannot be understood keeps what is there.
+are and does not stand in the way of the others. One that the target may not use is another matter: what was made for it
+is suspended. Opting out is the removal of a name from the annotation, or of the annotation, and nothing else: whatever
+cannot be understood keeps what is there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 from informers.resource import ObjectKey
 from reconcilers import annotations as asked
-from reconcilers import backupconfiguration, podtemplate, repository
-from reconcilers.blueprint import compile_blueprint
+from reconcilers import backupconfiguration, permission, podtemplate, repository, suspension
+from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION
@@ -86,14 +87,17 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         claimed.update((claim.token, claim.owner) for claim in part.claims)
         parts.append(part)
     deletions = tuple(step for part in parts for step in part.deletions)
+    left_over: tuple[Step, ...] = ()
     if not _replacement_pending(parts, live):
         taken_over = {step.key for part in parts for step in part.steps if step.resource == CONFIGURATION}
         deletions += _deletions(live, key=key, wanted=blueprints, spared=taken_over)
+    else:
+        left_over = _suspend_left_over(view, row, live, blueprints=blueprints)
     # What one blueprint leaves behind another may go on with: only when all have chosen is it clear what has retired.
     serving = {part.outcome.repository for part in parts}
     successions = tuple(step for part in parts for step in part.successions if step.key not in serving)
     return Plan(
-        steps=tuple(step for part in parts for step in part.steps) + successions + deletions,
+        steps=tuple(step for part in parts for step in part.steps) + left_over + successions + deletions,
         outcomes=tuple(part.outcome for part in parts),
         claims=tuple(claim for part in parts for claim in part.claims),
         subject=row.ref,
@@ -104,9 +108,39 @@ def _gets_to_the_template(view: TargetView, row: TargetRow, blueprint: str) -> b
     """Whether only the pod template is missing: a target that is refused without it is not read at every restart."""
     found = view.blueprint(blueprint)
     try:
-        return found is not None and resolve(row, compile_blueprint(found), None) is not None
+        if found is None:
+            return False
+        compiled = compile_blueprint(found)
+        _require_permission(view, row, compiled)
+        return resolve(row, compiled, None) is not None
     except Refusal:
         return False
+
+
+def _require_permission(view: TargetView, row: TargetRow, blueprint: Blueprint) -> None:
+    permission.check(
+        blueprint.allowed,
+        blueprint=blueprint.name,
+        namespace=row.namespace,
+        row=view.namespace(row.namespace),
+        seen=view.sees_namespaces(),
+        required=view.requires_allowed_namespaces(),
+    )
+
+
+def _suspend_left_over(
+    view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow], *, blueprints: Sequence[str]
+) -> tuple[Step, ...]:
+    """Suspend what goes on only because its replacement cannot be made, if its blueprint may not be used any more."""
+    steps: list[Step] = []
+    for name in dict.fromkeys(each.mark.blueprint for each in live if each.mark):
+        found = view.blueprint(name) if name not in blueprints else None
+        if found is not None:
+            try:
+                _require_permission(view, row, compile_blueprint(found))
+            except Refusal as refusal:
+                steps += suspension.suspend(live, blueprint=name, reason=refusal.reason)
+    return tuple(steps)
 
 
 def _known_template(view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow]) -> PodTemplate | None:
@@ -140,6 +174,8 @@ def _plan_one(
     template: PodTemplate | None,
     notes: tuple[Note, ...],
 ) -> _Part:
+    mine = [other for other in live if other.mark and other.mark.blueprint == blueprint]
+    permitted = False
     try:
         found = view.blueprint(blueprint)
         if found is None:
@@ -150,7 +186,10 @@ def _plan_one(
                 value=blueprint,
                 hint="create it or correct the annotation; nothing that was applied before is deleted",
             )
-        resolved = resolve(row, compile_blueprint(found), template)
+        compiled = compile_blueprint(found)
+        _require_permission(view, row, compiled)
+        permitted = True
+        resolved = resolve(row, compiled, template)
         for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
             if not view.watches(namespace):
                 raise Refusal(
@@ -173,8 +212,12 @@ def _plan_one(
             live=live,
         )
     except Refusal as refusal:
-        state = State.WAITING if refusal.reason in _WAITING else State.FAILED
-        return _Part(Outcome(blueprint, state, refusal.reason, str(refusal), warnings=notes))
+        outcome = Outcome(blueprint, _state_of(view, refusal), refusal.reason, str(refusal), warnings=notes)
+        if permission.is_denied(outcome):
+            return _Part(outcome, steps=tuple(suspension.suspend(mine, blueprint=blueprint, reason=refusal.reason)))
+        return _Part(
+            outcome, steps=tuple(step for each in mine for step in suspension.resume(each)) if permitted else ()
+        )
 
     wanted, fingerprint = backupconfiguration.body(
         configuration,
@@ -187,10 +230,9 @@ def _plan_one(
     steps: list[Step] = [
         *repository.steps(view, repo, target=row.key, blueprint=blueprint, resolved=resolved),
         *backupconfiguration.steps(view, configuration, wanted=wanted, fingerprint=fingerprint, blueprint=blueprint),
+        *suspension.resume(configuration.live),
     ]
-    moved = [
-        other for other in live if other.mark and other.mark.blueprint == blueprint and other.key != configuration.key
-    ]
+    moved = [other for other in mine if other.key != configuration.key]
     secret = ObjectKey(resolved.repository_namespace, resolved.storage_secret) if resolved.storage_secret else None
     return _Part(
         outcome=Outcome(
@@ -209,6 +251,11 @@ def _plan_one(
         deletions=tuple(_deletion(other, row.key, moved=True) for other in moved if not other.deleting),
         claims=repo.claims + configuration.claims,
     )
+
+
+def _state_of(view: TargetView, refusal: Refusal) -> State:
+    soon = refusal.reason is Reason.NAMESPACE_UNKNOWN and view.sees_namespaces()
+    return State.WAITING if soon or refusal.reason in _WAITING else State.FAILED
 
 
 def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, secret: ObjectKey | None) -> list[Note]:

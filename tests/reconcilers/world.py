@@ -58,6 +58,7 @@ class World:
         self.objects: dict[Key, Object] = {}
         self.missing_kinds: set[str] = set()
         self.watched: set[str] | None = None
+        self.closed = False
         self.unknown_namespaces: set[str] = set()
         """Those not in the cache. The others exist, whether anybody made them here or not."""
         self.secrets: dict[ObjectKey, SecretSight] = {}
@@ -285,6 +286,9 @@ class World:
 
     def sees_namespaces(self) -> bool:
         return NAMESPACE.kind not in self.missing_kinds
+
+    def requires_allowed_namespaces(self) -> bool:
+        return self.closed
 
     def blueprint(self, name: str) -> BlueprintRow | None:
         row: BlueprintRow | None = self._cache.get(Key(BLUEPRINT.kind, "", name))

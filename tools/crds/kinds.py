@@ -13,7 +13,15 @@ from tools.crds.backend import backend
 from tools.crds.conditions import conditions, observed_generation
 from tools.crds.definition import AGE, Column, Kind
 from tools.crds.execution import backup_hooks, driver, interim_volume, runtime_settings, task, temporary_directory
-from tools.crds.policies import history_limit, retention_policy, retry_config, schedule, time_limit, usage_policy
+from tools.crds.policies import (
+    allowed_namespaces,
+    history_limit,
+    retention_policy,
+    retry_config,
+    schedule,
+    time_limit,
+    usage_policy,
+)
 from tools.crds.schema import LONG, Schema, boolean, integer, listing, record, rule, string, time
 from tools.crds.sessions import BACKUP_SESSION, RESTORE_SESSION
 from tools.crds.targets import backup_target, repository_reference, typed_references
@@ -128,6 +136,7 @@ BACKUP_BLUEPRINT = Kind(
             "backend": backend(templated=True),
             "wipeOut": _wipe_out(),
             "usagePolicy": usage_policy(),
+            "allowedNamespaces": allowed_namespaces(),
             "backupNamespace": string(
                 "Namespace of the BackupConfigurations, and of the Repositories unless repoNamespace is given; that of "
                 "the target when empty. For databases: volumes cannot be mounted from another namespace.",

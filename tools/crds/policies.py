@@ -47,10 +47,8 @@ def _keep(description: str) -> Schema:
     )
 
 
-def usage_policy() -> Schema:
-    selector = core.embed(
-        "LabelSelector", "Labels of the namespaces that may use the Repository, when from is Selector."
-    )
+def namespace_selector(description: str) -> Schema:
+    selector = core.embed("LabelSelector", description)
     requirement = selector["properties"]["matchExpressions"]["items"]
     selector["properties"]["matchExpressions"]["maxItems"] = 64
     requirement["x-kubernetes-validations"] = [
@@ -67,6 +65,10 @@ def usage_policy() -> Schema:
             "operators Exists and DoesNotExist take no values: remove them",
         ),
     ]
+    return selector
+
+
+def usage_policy() -> Schema:
     return record(
         "Which namespaces may use the Repository. Without it, only its own.",
         {
@@ -78,7 +80,9 @@ def usage_policy() -> Schema:
                         enum=("All", "Selector", "Same"),
                         default="Same",
                     ),
-                    "selector": selector,
+                    "selector": namespace_selector(
+                        "Labels of the namespaces that may use the Repository, when from is Selector."
+                    ),
                 },
                 rules=[
                     rule(
@@ -87,6 +91,25 @@ def usage_policy() -> Schema:
                     )
                 ],
             )
+        },
+    )
+
+
+def allowed_namespaces() -> Schema:
+    return record(
+        "Namespaces whose targets may name the blueprint: those that names or selector allow, and with neither none. "
+        "Without the field, every namespace may, unless the operator is configured to require it. Not to be confused "
+        "with usagePolicy, which is copied to the Repository.",
+        {
+            "names": strings(
+                "Names of namespaces.",
+                most=256,
+                each=NAME,
+                each_rules=[rules.matching(rules.DNS_LABEL, "a name must be that of a namespace", empty=False)],
+            ),
+            "selector": namespace_selector(
+                "Labels of namespaces; an empty selector is every namespace. Whoever may label a Namespace decides."
+            ),
         },
     )
 

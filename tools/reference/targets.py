@@ -27,6 +27,8 @@ _MARKS = {
     marks.POD_TEMPLATE: "The volumes of the workload's pod template and the generation they were read at, so that the "
     "workload is not read again while its generation stays; on BackupConfigurations of workloads.",
     marks.SUCCEEDED_BY: "namespace/name of the Repository that took over because the backend changed.",
+    marks.SUSPENDED: "Why the BackupConfiguration is paused although nobody asked for that: the target may not use its "
+    "blueprint.",
 }
 
 
@@ -97,6 +99,9 @@ def render_variables() -> str:
     )
 
 
+_NO_MARKS = ("PREFIX", "PRODUCT", "SUSPENSION")
+
+
 def render_objects() -> str:
     mark = marks.Mark(Key("Deployment", "demo", "shop"), "nightly", "6f0f6a0e-8a6d-4f3b-9d0e-1d5b8f8f2c11")
     recorded = podtemplate.record(
@@ -106,8 +111,11 @@ def render_objects() -> str:
         "labels": marks.labels_of(mark),
         "annotations": {**marks.annotations_of(mark), marks.POD_TEMPLATE: recorded},
     }
-    on_labels, on_annotations = set(example["labels"]), set(example["annotations"]) | {marks.SUCCEEDED_BY}
-    known = {value for name, value in vars(marks).items() if name.isupper() and name not in ("PREFIX", "PRODUCT")}
+    on_labels, on_annotations = (
+        set(example["labels"]),
+        set(example["annotations"]) | {marks.SUCCEEDED_BY, marks.SUSPENDED},
+    )
+    known = {value for name, value in vars(marks).items() if name.isupper() and name not in _NO_MARKS}
     require_same("labels and annotations of generated objects", known, _MARKS)
     rows = [
         (
