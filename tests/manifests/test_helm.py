@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import create_namespace
 from tools.controlplane import ApiClient, ControlPlane, install_crds
-from tools.controlplane.manifests import CRD
+from tools.controlplane.manifests import CRD, wait_served
 from tools.manifests import CHART, ChartError
 from tools.manifests.chart import NAMESPACE, run_helm
 
@@ -63,6 +63,7 @@ def test_a_release_comes_changes_and_goes_and_leaves_what_people_made(plane: Con
         "metadata": {"name": "precious", "namespace": "default"},
         "spec": {"backend": {"s3": {"endpoint": "s3.example.com", "bucket": "b"}, "storageSecretName": "s"}},
     }
+    wait_served(admin, "repositories.stash.appscode.com")
     uid = admin.create(repository)["metadata"]["uid"]
 
     create_namespace(admin, "shop")
