@@ -6,7 +6,8 @@ the request once more (R17), redirects are not followed (the token is for this s
 is reported to `observer`.
 
 Invariants: one connection pool for all requests and streams; a stream's connection is closed when it is left,
-never reused half-read; only what `errors.py` names leaves this module, and cancellation.
+never reused half-read; a connection that is closed, or whose process ends, takes along what was not delivered;
+only what `errors.py` names leaves this module, and cancellation.
 
 Source of the idea: design decision D2; client-go `rest/request.go`.
 """
@@ -14,6 +15,8 @@ Source of the idea: design decision D2; client-go `rest/request.go`.
 from __future__ import annotations
 
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ssl import SSLContext
@@ -34,6 +37,7 @@ KEEPALIVE_SECONDS = 60.0
 # Large pieces, because a cold sync arrives at 100 MB/s; it also bounds what lies undecoded (T8).
 READ_BUFFER = 256 * 1024
 ERROR_BODY_LIMIT = 64 * 1024
+_NOTHING_IS_KEPT = struct.pack("ii", 1, 0)
 
 # method, host, status code ("<error>" when there was no answer), seconds until the answer began
 RequestObserver = Callable[[str, str, str, float], None]
@@ -187,7 +191,9 @@ class AiohttpTransport:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=_make_socket
+                ),
                 headers=self._headers,
                 auto_decompress=False,
                 read_bufsize=READ_BUFFER,
@@ -216,6 +222,14 @@ class _Chunks:
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+
+def _make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A write that was given up must not arrive when the network is back, minutes later, out of the kernel's hands."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_IS_KEPT)
+    return made
 
 
 async def _refusal(attempt: str, response: aiohttp.ClientResponse) -> ApiError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -124,6 +126,11 @@ async def listen(transport: AiohttpTransport, heard: list[bytes] | None = None, 
         async for data in chunks:
             heard.append(data)
     return b"".join(heard)
+
+
+async def hung_up(connection: Connection) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        await connection.reader.read()
 
 
 async def test_what_is_sent_and_what_comes_back() -> None:
@@ -275,7 +282,7 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
 
     async def talk(connection: Connection) -> None:
         await connection.send(CHUNKED + chunk(b"one\n"))
-        await connection.reader.read()
+        await hung_up(connection)
         closed.set()
 
     async with serving(talk) as server, client(server.url) as transport:
@@ -302,6 +309,37 @@ async def test_every_answer_is_observed() -> None:
     assert seen[-1] == ("DELETE", "127.0.0.1:1", "<error>")
 
 
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_request_that_was_given_up_does_not_arrive_later(closing: bool) -> None:
+    """The server reads nothing for a while, and its side takes little: the kernel on our side holds the rest."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        host, port = listener.getsockname()
+        async with client(f"http://{host}:{port}") as transport, asyncio.timeout(20):
+            sent = transport.request("PATCH", "/", body=b"x" * (256 << 10), timeout=30 if closing else 0.2)
+            write = asyncio.create_task(sent)
+            server, _ = await loop.sock_accept(listener)
+            with server:
+                server.setblocking(False)
+                await loop.sock_recv(server, 1)
+                if closing:
+                    await transport.close()
+                with pytest.raises(TransportError):
+                    await write
+                with pytest.raises(ConnectionResetError):
+                    await to_the_end(server)
+
+
+async def to_the_end(server: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while await loop.sock_recv(server, 1 << 16):
+        pass
+
+
 async def test_credentials_that_cannot_be_read_are_no_answer() -> None:
     class Broken(StaticCredentials):
         async def authorization(self, *, fresh: bool = False) -> str | None:
@@ -326,7 +364,7 @@ async def test_closing_hangs_up() -> None:
 
     async def talk(connection: Connection) -> None:
         await connection.send(OK)
-        await connection.reader.read()
+        await hung_up(connection)
         gone.set()
 
     async with serving(talk) as server, client(server.url) as transport:
