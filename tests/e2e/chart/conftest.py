@@ -7,6 +7,7 @@ are still there.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chart import targets
+from tests.e2e.chart.crowd import Crowd
+from tests.e2e.chart.effort import EFFORT
 from tests.e2e.chart.figures import Figures
 from tests.e2e.chart.place import Place
 from tests.e2e.chart.release import Release
@@ -25,9 +28,11 @@ from tools.manifests.chart import NAMESPACE
 STORY = (
     "test_installation",
     "test_leadership",
+    "test_outliving",
     "test_upgrade",
     "test_monitoring",
     "test_secrets",
+    "test_crowd",
     "test_rights",
     "test_uninstall",
 )
@@ -51,10 +56,10 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture(scope="package")
-def figures() -> Iterator[Figures]:
+def figures(place: Place) -> Iterator[Figures]:
     found = Figures()
     yield found
-    found.write()
+    found.write(kubernetes=json.loads(place.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"])
 
 
 @pytest.fixture(scope="package")
@@ -92,6 +97,15 @@ def release(place: Place, uninstalled: Release, figures: Figures) -> Iterator[Re
             uninstalled.uninstall()
         for kind, name in (("namespace", NAMESPACE), (targets.BLUEPRINTS, targets.BLUEPRINT["metadata"]["name"])):
             place.kubectl("delete", kind, name, "--ignore-not-found", "--timeout=60s")
+
+
+@pytest.fixture(scope="package")
+def crowd(place: Place, release: Release, figures: Figures) -> Crowd:
+    """Targets that leaders find when they come."""
+    made = Crowd(place)
+    seconds = made.grow(EFFORT.few_targets)
+    figures.add(f"{made.size} volumes created one after the other, and each has its objects", "s", seconds)
+    return made
 
 
 @pytest.fixture

@@ -1,14 +1,27 @@
-"""What was measured on the way: written down, never asserted."""
+"""What was measured on the way: written down, never asserted.
+
+A run that tries everything often enough (`TRIALS=20 make e2e`) writes `bench/results/e2e.json`, which is committed and
+from which docs/reference/figures.md is made; any other writes a file beside it that is not. A run of a part replaces
+what it measured and leaves the rest, so each figure says of which day and commit it is, and how much of the machine
+other programs used meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from bench.figures import percentile
+from bench.machine import Company, describe
+from tests.e2e.chart.effort import EFFORT
+from tools.image.builder import revision
 
-FILE = Path(__file__).resolve().parents[3] / "bench" / "results" / "e2e.json"
+RESULTS = Path(__file__).resolve().parents[3] / "bench" / "results"
+FILE = RESULTS / ("e2e.json" if EFFORT.is_full else "e2e-quick.json")
+_TOGETHER = 1.0
 
 
 class Figures:
@@ -16,21 +29,40 @@ class Figures:
 
     def __init__(self) -> None:
         self._samples: dict[str, list[float]] = {}
+        self._others: dict[str, list[float]] = {}
         self._about: dict[str, dict[str, Any]] = {}
+        self._company = Company()
+        self._since = monotonic()
+        self._share = 0.0
 
     def add(self, title: str, unit: str, sample: float, *, goal: float | None = None) -> None:
         self._samples.setdefault(title, []).append(round(sample, 4))
-        self._about[title] = {"unit": unit, **({"goal": goal} if goal is not None else {})}
+        self._others.setdefault(title, []).append(self._company_since_the_last())
+        self._about[title] = {"unit": unit, "goal": goal}
 
-    def write(self, path: Path = FILE) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = {
-            title: {
+    def _company_since_the_last(self) -> float:
+        """What is written down together was measured together."""
+        if monotonic() - self._since > _TOGETHER:
+            self._share = min(1.0, self._company.share())
+            self._company.start()
+            self._since = monotonic()
+        return self._share
+
+    def write(self, *, kubernetes: str, path: Path = FILE) -> None:
+        if not self._samples:
+            return
+        known: dict[str, Any] = json.loads(path.read_text())["figures"] if path.exists() else {}
+        measured = {"date": datetime.now(UTC).date().isoformat(), "commit": revision()[:12]}
+        for title, samples in self._samples.items():
+            others = self._others[title]
+            known[title] = {
                 **self._about[title],
                 "p50": percentile(samples, 0.5),
                 "p99": percentile(samples, 0.99),
+                "others": round(sum(others) / len(others), 3),
+                **measured,
                 "samples": samples,
             }
-            for title, samples in self._samples.items()
-        }
-        path.write_text(json.dumps(found, indent=2) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        machine = describe({"kubernetes": kubernetes})
+        path.write_text(json.dumps({"machine": machine, "figures": known}, indent=2) + "\n")

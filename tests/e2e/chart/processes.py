@@ -17,12 +17,19 @@ from tools.controlplane import AuditLog
 from tools.controlplane.audit import WRITE_VERBS
 
 _POD = "authentication.kubernetes.io/pod-name"
+_LISTENING = "0A"
 
 
 def operator_process(pod: Object) -> int:
     """The number of the operator of a pod, outside."""
+    found = [number for number, words in _processes(pod) if any(word.endswith(b"/autobackup") for word in words)]
+    assert len(found) == 1, f"processes of pod {pod['metadata']['name']}: {found}"
+    return found[0]
+
+
+def _processes(pod: Object) -> Iterator[tuple[int, list[bytes]]]:
+    """Those of all containers of a pod, with their command lines."""
     uid = pod["metadata"]["uid"]
-    found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -30,9 +37,32 @@ def operator_process(pod: Object) -> int:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if inside and any(word.endswith(b"/autobackup") for word in words):
-                found.append(int(folder.name))
-    assert len(found) == 1, f"processes of pod {pod['metadata']['name']}: {found}"
+            if inside:
+                yield int(folder.name), words
+
+
+def is_running(number: int) -> bool:
+    """Whether there is such a process; one that ended and waits for its parent to look is none."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
+
+
+def unsent_bytes(number: int) -> int:
+    """What the kernel still has to deliver from the network that this process is in, whoever wrote it."""
+    waiting = 0
+    for family in ("tcp", "tcp6"):
+        rows = Path(f"/proc/{number}/net/{family}").read_text().splitlines()[1:]
+        waiting += sum(int(row.split()[4].partition(":")[0], 16) for row in rows if row.split()[3] != _LISTENING)
+    return waiting
+
+
+def companion_process(pod: Object) -> int:
+    """A process that is in the pod's network as long as there is the pod: its sandbox."""
+    found = [number for number, words in _processes(pod) if b"/bin/sleep" in words]
+    assert len(found) == 1, f"sandboxes of pod {pod['metadata']['name']}: {found}"
     return found[0]
 
 
@@ -51,6 +81,7 @@ class Write:
     resource: str
     namespace: str
     name: str
+    accepted: bool
     at: float
 
 
@@ -71,5 +102,6 @@ def writes_of_pods(log: AuditLog, mark: int) -> Iterator[Write]:
                     target.get("resource", ""),
                     target.get("namespace", ""),
                     target.get("name", ""),
+                    event["responseStatus"]["code"] < 300,
                     datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
                 )
