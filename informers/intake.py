@@ -82,6 +82,7 @@ class Intake(Generic[R]):
         self.revision = ""
         self.repair_wanted = False
         self.last_bookmark_at: float | None = None
+        self.bookmarked = False
         self.undecodable: set[ObjectKey] = set()
         self.unidentified = 0
         self.attempt = f"WATCH {resource.collection_path(namespace or None)}"
@@ -144,6 +145,7 @@ class Intake(Generic[R]):
         self.revision = revision
         self.repair_wanted = False
         self.last_bookmark_at = self._clock.monotonic()
+        self.bookmarked = False
         self.undecodable = set(replacement.skipped)
         self.unidentified = replacement.unidentified
         self._report_undecodable()
@@ -200,6 +202,7 @@ class Intake(Generic[R]):
             self._remove(event)
         elif kind == "BOOKMARK":
             self.last_bookmark_at = self._clock.monotonic()
+            self.bookmarked = True
         elif kind == "ERROR":
             raise self._stream_error(event)
         else:

@@ -13,7 +13,7 @@ It decides nothing about time except that a person may be needed (`slow`) and wh
 | 400, 405, 406, 415, 422 (R6) | again, same version | a streaming list is refused: LIST; else again |
 | 404 (R17) | slowly: wait for an optional kind; else again, same version | the same |
 | 403, 429, refused, cut, anything else (R15, R16, R17) | again, same version | again |
-| silence (R10) | again, same version; the second time consistent relist | again |
+| silence (R10) | again, same version; the second strange one consistent relist | again |
 
 A 403 is no verdict on our rights: a server that has just started refuses everybody until it has read its roles. What
 lasts is tried slowly soon enough, because the backoff grows to its cap within a minute.
@@ -72,7 +72,7 @@ def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: b
     """The way out of `error`.
 
     `consistent`: the attempt asked for the present state and no particular version. `silences`: how many
-    streams in a row, this one included, ended in silence without a bookmark.
+    streams in a row, this one included, ended in silence although something should have been heard.
     """
     if not isinstance(error, ApiError):
         # A defect of ours or of a projection, not the server's: begin from nothing, nothing is lost.

@@ -19,10 +19,10 @@ Invariants:
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.
 - R10: a version that goes backwards (a server whose storage was restored from an older copy, kubernetes#107457) is
-  noticed and answered with a consistent relist; so are two silent streams in a row.
+  noticed and answered with a consistent relist; so are two silent streams in a row, where silence is strange: a server
+  sends no bookmarks for a kind of which it has had no event since it started.
 
-Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one
-step).
+Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one step).
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ class Reflector(Generic[R]):
         self._wake = asyncio.Event()
         self._stream: WatchStream | None = None
         self._consistent = True
-        self._silences = 0
-        self._unfinished = 0
-        self._refusals = 0
+        self._silences = self._unfinished = self._refusals = 0
+        self._interrupted = False
         self._repair_at: float | None = None
         self._refresh_wanted = False
         self._reading: asyncio.Timeout | None = None
@@ -198,6 +197,7 @@ class Reflector(Generic[R]):
             await self._clock.sleep(0)
         self._consistent = False
         self._unfinished = self._silences = 0
+        self._interrupted = False
         self._repair_at = None
         if replacement.unidentified:
             # R20: some rows may only be there because nobody can tell which object it was. Look again, at leisure.
@@ -259,6 +259,7 @@ class Reflector(Generic[R]):
         await self._close_stream("short" if short else "closed")
         # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner,
         # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
+        self._interrupted = self._interrupted or lived < WATCH_SECONDS[0]
         self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next()
         self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
 
@@ -303,7 +304,9 @@ class Reflector(Generic[R]):
 
     async def _fail(self, error: Exception, attempt: Attempt) -> None:
         silent = isinstance(error, IdleTimeout) and attempt is Attempt.WATCH
-        self._silences += silent
+        # It is strange when bookmarks stop, and when the server may be another one since, perhaps with older storage.
+        self._silences += silent and (self.intake.bookmarked or self._interrupted)
+        self._interrupted = self._interrupted or not silent
         self._refusals = self._refusals + 1 if isinstance(error, Forbidden) else 0
         recovery = recover(
             error, attempt, optional=self._optional, consistent=self._consistent, silences=self._silences

@@ -97,13 +97,53 @@ def test_r10_bookmarks_keep_a_quiet_connection_alive() -> None:
 def test_r10_two_silent_streams_in_a_row_mean_a_consistent_relist() -> None:
     async def main() -> None:
         api = one()
-        api.bookmarks = False
         rig = Rig(api)
         async with rig.running():
-            await rig.settle(145)
+            await rig.settle(61)
+            api.bookmarks = False
+            await rig.settle(60 + 145)  # one is on its way
             assert api.verbs() == ["watchlist", "watch", "watchlist"]
             assert api.requests[2].query["resourceVersion"] == ""
             assert rig.told == ["+d0!"]
+
+    run_virtual(main())
+
+
+def test_r10_a_kind_that_was_quiet_since_the_server_started_is_resumed_and_not_read_again() -> None:
+    """A kube-apiserver sends no bookmarks for a kind of which it has had no event yet."""
+
+    async def main() -> None:
+        api = one()
+        api.restart()
+        rig = Rig(api)
+        async with rig.running():
+            await rig.settle(3600)
+            assert api.verbs() == ["watchlist"] + ["watch"] * 51
+            assert rig.observer.of("relist") == []
+            api.create(DEPLOYMENTS, "d1", annotations=noted())
+            await rig.settle()
+            assert rig.told == ["+d0!", "+d1"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("how", ["cut", "close"])
+def test_r10_who_answers_after_an_interruption_may_have_older_storage_and_is_asked_once(how: str) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            older = rig.api.snapshot()
+            rig.api.create(DEPLOYMENTS, "lost", annotations=noted())
+            await rig.settle()
+            rig.api.bookmarks = False
+            if how == "close":
+                rig.api.close_streams()
+            rig.api.restore(older)
+            rig.api.restart()
+            await rig.settle(145)
+            assert rig.told == ["+d0!", "+lost", "-lost?"]
+            await rig.settle(3600)
+            assert rig.observer.reasons("relist") == ["IdleTimeout"]
 
     run_virtual(main())
 

@@ -170,6 +170,12 @@ class FakeApi:
         self._log = [change for change in self._log if change.revision <= self.revision]
         self.cut_streams()
 
+    def restart(self) -> None:
+        """Another process takes over: connections break, and it sends bookmarks only for kinds that change from now on."""
+        for served in self._served.values():
+            served.changed = False
+        self.cut_streams()
+
     # ---- what happens on the wire
 
     def fail(
@@ -349,6 +355,7 @@ class FakeApi:
 
     def _record(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
         self._log.append(_Change(self.revision, resource, kind, copy.deepcopy(document)))
+        self._served[resource.collection_path()].changed = True
         for stream in self._open():
             if stream.resource == resource and self.revision > stream.resumes_from:
                 stream.change(kind, document)

@@ -23,6 +23,8 @@ class Served:
     resource: Resource
     custom: bool
     objects: dict[ObjectKey, dict[str, Any]] = field(default_factory=dict)
+    changed: bool = False
+    """Since the server started: before that it sends no bookmarks."""
 
     def render(self, document: dict[str, Any], accept: str) -> dict[str, Any]:
         """As a real server would write it for this Accept header."""
@@ -107,7 +109,8 @@ class FakeStream:
     async def _wait(self, idle_at: float) -> None:
         loop = asyncio.get_running_loop()
         silent = self._ending == "silence" and self._allowed <= 0
-        bookmark_at = self._bookmark_at if self._api.bookmarks and not silent else float("inf")
+        told = self._api.bookmarks and self._served.changed and not silent
+        bookmark_at = self._bookmark_at if told else float("inf")
         ends_at = self._ends_at if not silent else float("inf")
         self._more.clear()
         try:
