@@ -4,6 +4,8 @@ Rules (numbers are used by the tests):
 
 - Q4  a key waits a random time between 0 and 5 ms x 2^failures, at most 300 s; success forgets it. Jitter
   is *full*, because keys that failed together (API server away) would otherwise come back together.
+  Where the server did not answer the key is not to blame: 20 s at most, and no more than that for what fails next, so
+  that all is as it should be half a minute after the longest outage.
 - Q5  all retries together pass one token bucket, whose wait is bounded: a bucket that hands out
   reservations without end schedules the last of 10,000 failures a quarter of an hour into the future.
   Events never pass it.
@@ -25,6 +27,7 @@ K = TypeVar("K", bound=Hashable)
 
 BASE_SECONDS: Final = 0.005
 CAP_SECONDS: Final = 300.0
+OUTAGE_CAP_SECONDS: Final = 20.0
 EXPEDITE_SECONDS: Final = 1.0
 
 Uniform = Callable[[float, float], float]
@@ -86,6 +89,8 @@ class RetryBucket:
 class _Failing:
     failures: int
     until: float
+    exponent: int = 0
+    refusals: int = 0
     expedited_at: float = float("-inf")
 
 
@@ -109,9 +114,9 @@ class RetryLimiter(Generic[K]):
         self._expedite_every = expedite_every
         self._bucket = RetryBucket(uniform=uniform) if bucket is None else bucket
         # Beyond this exponent the cap rules: never compute 2**failures of an object that failed for a year.
-        self._max_exponent = 0
-        while base * 2**self._max_exponent < cap:
-            self._max_exponent += 1
+        self._max_exponent = _exponent(base, cap)
+        self._outage_cap = min(OUTAGE_CAP_SECONDS, cap)
+        self._outage_exponent = _exponent(base, self._outage_cap)
         self._failing: dict[K, _Failing] = {}
 
     @property
@@ -123,20 +128,28 @@ class RetryLimiter(Generic[K]):
         state = self._failing.get(key)
         return 0 if state is None else state.failures
 
+    def refusals(self, key: K) -> int:
+        """How many failures in a row, up to the last one, were answers of the server."""
+        state = self._failing.get(key)
+        return 0 if state is None else state.refusals
+
     def forget(self, key: K) -> None:
         self._failing.pop(key, None)
 
-    def fail(self, key: K, now: float, *, floor: float = 0.0) -> float:
-        """Count a failure of `key`; return how long it waits. `floor` is what the server asked for (Retry-
-        After).
+    def fail(self, key: K, now: float, *, floor: float = 0.0, answered: bool = True) -> float:
+        """Count a failure of `key`; return how long it waits. `floor` is what the server asked for (Retry-After),
+        `answered` says that it was able to say anything about this key.
         """
         state = self._failing.get(key)
         if state is None:
             state = self._failing[key] = _Failing(failures=0, until=now)
-        ceiling = min(self._cap, self._base * 2 ** min(state.failures, self._max_exponent))
+        cap, most = (self._cap, self._max_exponent) if answered else (self._outage_cap, self._outage_exponent)
+        ceiling = min(cap, self._base * 2**state.exponent)
         # Jitter on top of the floor: all keys that one 429 hit were told the same number of seconds.
         delay = max(floor + self._uniform(0.0, ceiling), self._bucket.reserve(now))
         state.failures += 1
+        state.exponent = max(state.exponent, min(state.exponent + 1, most))
+        state.refusals = state.refusals + 1 if answered else 0
         state.until = now + delay
         return delay
 
@@ -156,3 +169,11 @@ class RetryLimiter(Generic[K]):
         state = self._failing.get(key)
         if state is not None and due < state.until:
             state.expedited_at = due
+
+
+def _exponent(base: float, cap: float) -> int:
+    """The smallest exponent from which on the cap rules."""
+    exponent = 0
+    while base * 2**exponent < cap:
+        exponent += 1
+    return exponent

@@ -7,6 +7,8 @@ Contract:
 - One task (`run`) writes, one Event at a time, so that Events never compete with the operator's own writes.
 - An Event is not worth a fight: where the namespace is gone or going it is forgotten in silence, a refusal is told
   once for each reason, and a server that does not answer is tried `ATTEMPTS` times.
+- That a right is missing is believed, for a while and for one namespace, when it was said `REFUSALS` times: a server
+  that has just started refuses everybody until it has read its roles.
 
 Sources of the ideas: client-go `tools/events` and `tools/record/events_cache.go` (series, numbers of the budget); what
 the server checks (limits in bytes, eventTime, qualified reportingController) is apimachinery's validation of Events.
@@ -20,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 
 import structlog
@@ -49,10 +52,14 @@ REFILL_SECONDS: Final = 300.0
 CAPACITY: Final = 5000
 REMEMBERED: Final = 10_000
 ATTEMPTS: Final = 4
+REFUSALS: Final = 6
+REFUSAL_SECONDS: Final = 1.0
 NOTE_BYTES: Final = 1024
 WORD_BYTES: Final = 128
 _MAX_RETRY_AFTER: Final = 10.0
 _TRANSIENT: Final = (TransportError, TooManyRequests, ServerError, Unauthorized)
+_LAST: Final = 3
+"""The pause after a failure doubles so often."""
 
 _log = structlog.get_logger("events")
 
@@ -98,6 +105,7 @@ class EventRecorder:
         self._series: TTLCache[Hashable, _Series] = TTLCache(REMEMBERED, SAME_SECONDS, timer=clock.monotonic)
         self._budgets: LRUCache[Hashable, TokenBucket] = LRUCache(REMEMBERED)
         self._refused: set[str] = set()
+        self._believed: TTLCache[str, None] = TTLCache(REMEMBERED, SAME_SECONDS, timer=clock.monotonic)
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -164,23 +172,32 @@ class EventRecorder:
         self._dropped(reason)
 
     async def _write(self, job: _Job) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in count(1):
             try:
                 await self._send(job)
             except _TRANSIENT as error:
-                if attempt == ATTEMPTS:
+                if attempt >= ATTEMPTS:
                     _log.warning("Gave up an Event", **_which(job.intent), err=str(error))
                     self._forget(job, "failed")
                     return
-                floor = min(error.retry_after or 0.0, _MAX_RETRY_AFTER)
-                await self._clock.sleep(floor + self._clock.uniform(0.0, 0.25 * 2**attempt))
+                await self._pause(attempt, min(error.retry_after or 0.0, _MAX_RETRY_AFTER))
             except ApiError as error:
-                self._refuse(job, error)
-                return
+                if attempt >= REFUSALS or not self._doubts(job, error):
+                    self._refuse(job, error)
+                    return
+                await self._pause(attempt, REFUSAL_SECONDS)
             else:
                 job.series.queued = False
                 job.series.written = True
                 return
+
+    async def _pause(self, attempt: int, floor: float) -> None:
+        await self._clock.sleep(floor + self._clock.uniform(0.0, 0.25 * 2 ** min(attempt, _LAST)))
+
+    def _doubts(self, job: _Job, error: ApiError) -> bool:
+        if not isinstance(error, Forbidden) or _terminating(error):
+            return False
+        return job.series.namespace not in self._believed
 
     def _refuse(self, job: _Job, error: ApiError) -> None:
         if isinstance(error, Conflict) and not job.series.written:
@@ -188,7 +205,9 @@ class EventRecorder:
             job.series.queued = False
             job.series.written = True
             return
-        gone = isinstance(error, NotFound) or (isinstance(error, Forbidden) and _terminating(error))
+        gone = isinstance(error, NotFound) or _terminating(error)
+        if isinstance(error, Forbidden) and not gone:
+            self._believed[job.series.namespace] = None
         kind = type(error).__name__
         if not gone and kind not in self._refused:
             self._refused.add(kind)
@@ -235,8 +254,8 @@ def _identity(ref: ObjectRef) -> Hashable:
     return ref.uid or (ref.kind, ref.namespace, ref.name)
 
 
-def _terminating(error: Forbidden) -> bool:
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes)
+def _terminating(error: ApiError) -> bool:
+    return isinstance(error, Forbidden) and any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes)
 
 
 def _which(intent: EventIntent) -> dict[str, str]:

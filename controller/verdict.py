@@ -15,7 +15,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from informers.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooManyRequests
+from informers.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    TransportError,
+)
 from reconcilers.reasons import Reason
 
 SLOW_RETRY = (120.0, 300.0)
@@ -40,6 +50,8 @@ class Verdict:
     result: str
     """Label of the metric `autobackup_apply_total`."""
     retry_after: float = 0.0
+    answered: bool = True
+    """Whether the failure says anything about this object: no answer, and one of 5xx, does not."""
 
 
 def judge(error: ApiError, *, created: bool) -> Verdict:
@@ -69,7 +81,8 @@ def judge(error: ApiError, *, created: bool) -> Verdict:
         return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait)
     if "request is too large" in error.message or error.status == 413:
         return Verdict(Class.WAITING, Reason.INVALID_OBJECT, message, "denied")
-    return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait)
+    answered = not isinstance(error, TransportError | ServerError)
+    return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait, answered)
 
 
 def _judge_forbidden(error: ApiError, message: str) -> Verdict:

@@ -104,7 +104,7 @@ class Worker:
             metrics.timeouts.inc()
             _log.warning("Reconcile ran out of time", **_fields(key), seconds=RECONCILE_SECONDS)
             m.claims.doubt(key)
-            m.queue.retry(key, reason="timeout")
+            m.queue.retry(key, answered=False, reason="timeout")
         except Exception:
             metrics.panics.inc()
             _log.exception("Reconcile failed unexpectedly", **_fields(key))
@@ -273,7 +273,7 @@ class Worker:
         """The verdict on a failed request. That a right is missing is believed when it was said several times: a server
         that has just started refuses everybody until it has read its roles."""
         verdict = judge(error, created=created)
-        if verdict.reason is Reason.FORBIDDEN and self._m.queue.failures(key) < _REFUSALS:
+        if verdict.reason is Reason.FORBIDDEN and self._m.queue.refusals(key) < _REFUSALS:
             return replace(verdict, kind=Class.TRANSIENT, retry_after=1.0)
         return verdict
 
@@ -370,7 +370,8 @@ class Worker:
             return "success"
         match again.verdict.kind:
             case Class.TRANSIENT:
-                queue.retry(key, floor=again.verdict.retry_after, reason=again.verdict.reason.value)
+                verdict = again.verdict
+                queue.retry(key, floor=verdict.retry_after, answered=verdict.answered, reason=verdict.reason.value)
                 return "error"
             case Class.WAITING:
                 queue.requeue(key, after=self._m.clock.uniform(*SLOW_RETRY), reason=again.verdict.reason.value)

@@ -128,13 +128,13 @@ class WorkQueue(Generic[K]):
         else:
             self._merge(entry, priority, reason, due, now)
 
-    def retry(self, key: K, *, floor: float = 0.0, reason: str = "") -> float:
+    def retry(self, key: K, *, floor: float = 0.0, answered: bool = True, reason: str = "") -> float:
         """Count a failure and have `key` run again after its backoff, which is returned.
 
-        `floor` is the least that the server asked for (Retry-After).
+        `floor` is the least that the server asked for (Retry-After); `answered` is False where it said nothing at all.
         """
         now = self._monotonic()
-        delay = self._limiter.fail(key, now, floor=floor)
+        delay = self._limiter.fail(key, now, floor=floor, answered=answered)
         if self._observer is not None:
             self._observer.retried()
         self._order(key, now + delay, now, reason)
@@ -152,6 +152,10 @@ class WorkQueue(Generic[K]):
 
     def failures(self, key: K) -> int:
         return self._limiter.failures(key)
+
+    def refusals(self, key: K) -> int:
+        """How many failures in a row were answers of the server."""
+        return self._limiter.refusals(key)
 
     async def get(self) -> K:
         """Wait for the key whose turn it is. It is the caller's alone until `done`. Raises `ShutDown`."""

@@ -28,7 +28,8 @@ from yarl import URL
 
 from informers.clock import Clock, RealClock
 from informers.credentials import Credentials
-from informers.errors import ApiError, CredentialsError, IdleTimeout, TransportError, error_from_response
+from informers.errors import ApiError, CredentialsError, TransportError, error_from_response
+from informers.noanswer import no_answer
 from informers.proxy import proxy_for
 from informers.transport import Response
 
@@ -90,7 +91,7 @@ class AiohttpTransport:
         try:
             content = await response.read()
         except (aiohttp.ClientError, OSError) as error:
-            raise _no_answer(attempt, error) from error
+            raise no_answer(attempt, error) from error
         finally:
             response.release()
         return Response(status=response.status, headers=_lower(response.headers), body=content, attempt=attempt)
@@ -183,7 +184,7 @@ class AiohttpTransport:
             )
             code = str(response.status)
         except (aiohttp.ClientError, OSError) as error:
-            raise _no_answer(attempt, error) from error
+            raise no_answer(attempt, error) from error
         finally:
             self._observe(method, self._host, code, self._clock.monotonic() - started)
         return response
@@ -218,7 +219,7 @@ class _Chunks:
         try:
             chunk = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise _no_answer(self._attempt, error) from error
+            raise no_answer(self._attempt, error) from error
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -251,15 +252,6 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
     response.close()
-
-
-def _no_answer(attempt: str, error: Exception) -> TransportError:
-    # In Python 3.11 TimeoutError is an OSError; aiohttp's own timeouts are both.
-    if isinstance(error, aiohttp.SocketTimeoutError):
-        return IdleTimeout(attempt, reason="IdleTimeout", message="no byte arrived before the idle deadline")
-    if isinstance(error, TimeoutError):
-        return TransportError(attempt, reason="Timeout", message=str(error) or "no answer in time")
-    return TransportError(attempt, reason=type(error).__name__, message=str(error))
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

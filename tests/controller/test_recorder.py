@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from controller.recorder import ATTEMPTS, BURST, CONTROLLER, REFILL_SECONDS, SAME_SECONDS, EventRecorder
+from controller.recorder import ATTEMPTS, BURST, CONTROLLER, REFILL_SECONDS, REFUSALS, SAME_SECONDS, EventRecorder
 from informers.clock import RealClock
 from informers.credentials import load as load_credentials
 from informers.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, ServerError, TransportError
@@ -248,7 +248,6 @@ def test_a_server_that_stays_away_does_not_hold_up_the_next_event() -> None:
     [
         (NotFound("POST", status=404, message="namespaces not found"), 0),
         (Forbidden("POST", status=403, causes=({"reason": "NamespaceTerminating"},)), 0),
-        (Forbidden("POST", status=403, message="no right"), 1),
         (Invalid("POST", status=422), 1),
     ],
 )
@@ -262,6 +261,34 @@ def test_a_refusal_is_final_and_told_once_unless_the_namespace_goes(answer: ApiE
         assert len(rig.server.requests) == 2
         assert rig.drops == {"refused": 2}
         assert len(lines) == told
+
+    with_rig(scenario)
+
+
+def test_a_missing_right_is_believed_when_it_was_said_several_times() -> None:
+    forbidden = Forbidden("POST", status=403, message="no right")
+
+    async def scenario(rig: Rig) -> None:
+        with capture_logs() as lines:
+            rig.server.answers += [forbidden] * (REFUSALS - 1)
+            rig.recorder.emit(intent("told when the server has read its roles"))
+            assert await rig.recorder.flush(60)
+            assert not rig.drops
+            assert lines == []
+            rig.server.answers += [forbidden] * REFUSALS
+            rig.recorder.emit(intent("refused"))
+            assert await rig.recorder.flush(60)
+            assert rig.drops == {"refused": 1}
+            before = len(rig.server.requests)
+            rig.server.answers += [forbidden]
+            rig.recorder.emit(intent("refused at once"))
+            assert await rig.recorder.flush(0.1)
+            assert len(rig.server.requests) == before + 1
+            assert [line["event"] for line in lines] == ["Events are refused"]
+            rig.server.answers += [forbidden]
+            rig.recorder.emit(intent("elsewhere", about=BLUEPRINT))
+            assert await rig.recorder.flush(60)
+            assert rig.drops == {"refused": 2}
 
     with_rig(scenario)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from controller.verdict import Class, judge
-from informers.errors import TransportError, error_from_response
+from informers.errors import ApiError, TransportError, error_from_response
 from reconcilers.reasons import Reason
 from tests.controller.scripted import failure
 
@@ -47,11 +47,14 @@ CASES = [
 ]  # fmt: skip
 
 
+def received(answer: tuple[int, dict]) -> ApiError:
+    status, body = answer
+    return error_from_response("PATCH /x", status, {}, json.dumps(body).encode())
+
+
 @pytest.mark.parametrize(("answer", "created", "kind", "reason"), CASES)
 def test_each_refusal_has_its_class(answer: tuple[int, dict], created: bool, kind: Class, reason: Reason) -> None:
-    status, body = answer
-    error = error_from_response("PATCH /x", status, {}, json.dumps(body).encode())
-    verdict = judge(error, created=created)
+    verdict = judge(received(answer), created=created)
     assert (verdict.kind, verdict.reason) == (kind, reason)
     assert "PATCH /x" in verdict.message
 
@@ -66,6 +69,13 @@ def test_an_object_that_was_made_again_is_no_invalid_one() -> None:
 
 def test_no_answer_is_transient() -> None:
     assert judge(TransportError("PATCH /x", message="reset"), created=True).kind is Class.TRANSIENT
+
+
+def test_what_says_nothing_about_the_object() -> None:
+    silent = [TransportError("PATCH /x"), *(received(failure(code, "Timeout")) for code in (500, 503, 504))]
+    assert not any(judge(error, created=True).answered for error in silent)
+    telling = [received(failure(code, "Conflict")) for code in (401, 403, 409, 422, 429)]
+    assert all(judge(error, created=True).answered for error in telling)
 
 
 def test_retry_after_is_the_least_to_wait() -> None:

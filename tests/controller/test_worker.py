@@ -291,6 +291,27 @@ def test_q10_no_answer_is_tried_again_soon(rig_of: Make) -> None:
     run_virtual(main())
 
 
+def test_what_is_refused_after_a_long_outage_is_not_believed_at_once(rig_of: Make) -> None:
+    """A server that has just started refuses everybody; that must not cost minutes because it was away before."""
+
+    async def main() -> None:
+        rig = rig_of(Plan(steps=(apply(),), outcomes=(outcome(),)))
+        answers: list[object] = [TransportError("PATCH", reason="refused")] * 40
+        answers += [failure(403, "Forbidden", "cannot patch")] * 2
+        plain = rig._answer
+        rig.transport._answer = lambda asked: answers.pop(0) if answers else plain(asked)
+        async with rig.working():
+            rig.queue.add(KEY)
+            while answers:
+                assert rig.of_key() is not None
+                await asyncio.sleep(1)
+            await asyncio.sleep(45)
+            assert rig.queue.failures(KEY) == 0
+            assert rig.worker._m.outcomes.of(KEY)[0].state is State.CONFIGURED
+
+    run_virtual(main())
+
+
 def test_a10_after_a_failed_step_nothing_is_deleted(rig_of: Make) -> None:
     async def main() -> None:
         rig = rig_of(Plan(steps=(apply(REPOSITORY), apply(CONFIGURATION), delete()), outcomes=(outcome(),)))

@@ -195,6 +195,23 @@ def test_q4_backoff_doubles_to_the_cap_and_forget_resets_it() -> None:
     run(scenario)
 
 
+def test_q4_after_the_longest_outage_a_key_waits_twenty_seconds_and_what_fails_then_starts_from_there() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        waits = []
+        queue.add(A)
+        for answered in [True] * 3 + [False] * 100 + [True] * 2:
+            await queue.get()
+            waits.append(queue.retry(A, answered=answered))
+            queue.done(A)
+        assert waits[:4] == pytest.approx([0.005, 0.01, 0.02, 0.04])
+        assert max(waits[3:103]) == 20.0
+        assert waits[103:] == pytest.approx([20.48, 40.96])
+        assert (queue.failures(A), queue.refusals(A)) == (105, 2)
+
+    run(scenario)
+
+
 def test_q5_ten_thousand_failures_wait_no_longer_than_the_bound_and_events_pass_by() -> None:
     async def scenario(clock: LoopClock) -> None:
         queue: WorkQueue[Key] = WorkQueue(clock)

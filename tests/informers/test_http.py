@@ -201,12 +201,6 @@ async def test_redirects_are_not_followed() -> None:
             await transport.request("GET", "/")
 
 
-async def test_nobody_listens() -> None:
-    async with client("http://127.0.0.1:1") as transport:
-        with pytest.raises(TransportError, match="GET /x"):
-            await transport.request("GET", "/x")
-
-
 async def silent(connection: Connection) -> None:
     await connection.reader.read()
 

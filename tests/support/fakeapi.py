@@ -171,7 +171,7 @@ class FakeApi:
         self.cut_streams()
 
     def restart(self) -> None:
-        """Another process takes over: connections break, and it sends bookmarks only for kinds that change from now on."""
+        """Another process takes over: connections break, and bookmarks come only for kinds that change from now on."""
         for served in self._served.values():
             served.changed = False
         self.cut_streams()

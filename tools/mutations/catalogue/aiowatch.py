@@ -36,9 +36,9 @@ AIO_WATCH: tuple[Mutation, ...] = (
         (
             "informers/http.py",
             "        except (aiohttp.ClientError, OSError) as error:\n"
-            "            raise _no_answer(self._attempt, error) from error\n        if not chunk:",
+            "            raise no_answer(self._attempt, error) from error\n        if not chunk:",
             "        except ZeroDivisionError as error:\n"
-            "            raise _no_answer(self._attempt, error) from error\n        if not chunk:",
+            "            raise no_answer(self._attempt, error) from error\n        if not chunk:",
         ),
         tests=(f"{_HTTP}test_a_stream_that_is_cut",),
     ),
