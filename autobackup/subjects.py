@@ -24,7 +24,7 @@ from autobackup.manifests import Manifest
 from informers.resource import ObjectKey, Resource
 from reconcilers import annotations as asked
 from reconcilers import podtemplate
-from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS
+from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, RULES
 from reconcilers.errors import show
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
@@ -53,6 +53,7 @@ BLUEPRINT_FIELDS = (
     "backupNamespace",
     *CONFIGURATION_FIELDS,
     *REPOSITORY_FIELDS,
+    *RULES,
 )
 """Every field of a blueprint's spec."""
 

@@ -6,20 +6,21 @@ the reason; it is never cleaned up and never passed through unseen.
 
 from __future__ import annotations
 
-import difflib
-import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconcilers import schedule as schedules
 from reconcilers.errors import Refusal
+from reconcilers.grammar import LONGEST as _LONGEST_VALUE
+from reconcilers.grammar import Malformed, listed
 from reconcilers.kinds import TARGETS, Family
 from reconcilers.reasons import Reason
 
 PREFIX = "stash.appscode.com/"
 PARAMS_PREFIX = "params.stash.appscode.com/"
+VARIABLES_PREFIX = "blueprint.stash.appscode.com/"
+PREFIXES = (PREFIX, PARAMS_PREFIX, VARIABLES_PREFIX)
 
 
 BLUEPRINT = PREFIX + "backup-blueprint"
@@ -30,10 +31,7 @@ PATHS = PREFIX + "target-paths"
 MOUNTS = PREFIX + "volume-mounts"
 SCHEDULE = PREFIX + "schedule"
 
-_LONGEST_VALUE = 4096
-_MOST_ITEMS = 64
 _MOST_PARAMS = 32
-_MOST_TOLD = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and halves of characters, which JSON can write and UTF-8 cannot."""
 _BLUEPRINT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -76,13 +74,6 @@ ANNOTATIONS: tuple[Description, ...] = (
         "data:/srv/data",
     ),
     Description(
-        SCHEDULE,
-        "five cron fields, @hourly, @daily, …, @every 6h",
-        frozenset(Family),
-        "Replaces the schedule of the blueprint for this target.",
-        "30 2 * * *",
-    ),
-    Description(
         PARAMS_PREFIX + "<name>",
         "text, taken as it is",
         frozenset({Family.DATABASE, Family.VOLUME}),
@@ -90,7 +81,7 @@ ANNOTATIONS: tuple[Description, ...] = (
         "--all-databases",
     ),
 )
-_KNOWN = {description.key: description for description in ANNOTATIONS}
+"""Those that only a target may carry. What may be overridden is in `reconcilers.overridable`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,7 +103,6 @@ class Mount:
 class Request:
     """What the annotations of a target ask for. None means: not said, use the default."""
 
-    schedule: str | None = None
     params: tuple[tuple[str, str], ...] = ()
     paths: tuple[str, ...] | None = None
     mounts: tuple[Mount, ...] | None = None
@@ -124,7 +114,7 @@ def relevant(annotations: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         sorted(
             (key, value)
             for key, value in annotations.items()
-            if key.startswith((PREFIX, PARAMS_PREFIX)) and not key.removeprefix(PREFIX).startswith(_BOOKKEEPING)
+            if key.startswith(PREFIXES) and not key.removeprefix(PREFIX).startswith(_BOOKKEEPING)
         )
     )
 
@@ -145,37 +135,14 @@ def blueprint_names(value: str) -> tuple[str, ...]:
 
 
 def parse(annotations: Mapping[str, str], *, kind: str) -> Request:
-    """Everything but the blueprint names, for a target of `kind`; raises Refusal for the first bad value."""
+    """What only a target of `kind` can ask for, but the blueprint names; raises Refusal for the first bad value."""
     family = TARGETS[kind].family
     workload = family is Family.WORKLOAD
-    schedule = annotations.get(SCHEDULE)
     return Request(
-        schedule=schedules.check(schedule, field=SCHEDULE) if schedule is not None else None,
         params=() if workload else _params(annotations),
         paths=_paths(annotations[PATHS]) if workload and PATHS in annotations else None,
         mounts=_mounts(annotations[MOUNTS]) if workload and MOUNTS in annotations else None,
     )
-
-
-def without_effect(annotations: Iterable[str], *, kind: str) -> tuple[str, ...]:
-    """What to tell about keys under our prefixes that mean nothing on a target of `kind`; the first few are named."""
-    family = TARGETS[kind].family
-    found = []
-    for key in annotations:
-        description = _KNOWN.get(key) or (_KNOWN[PARAMS_PREFIX + "<name>"] if key.startswith(PARAMS_PREFIX) else None)
-        if description is None or family not in description.families:
-            found.append((key, description is not None))
-    told = [_no_effect(key, known=known, kind=kind) for key, known in found[:_MOST_TOLD]]
-    if len(found) > _MOST_TOLD:
-        told.append(f"{len(found) - _MOST_TOLD} more annotations have no effect on a {kind}")
-    return tuple(told)
-
-
-def _no_effect(key: str, *, known: bool, kind: str) -> str:
-    if known:
-        return f"annotation {key[:120]} has no effect on a {kind}"
-    near = difflib.get_close_matches(key, _KNOWN, n=1)
-    return f"annotation {key[:120]} is not known" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _text(key: str, value: str) -> str:
@@ -191,39 +158,10 @@ def _text(key: str, value: str) -> str:
 
 
 def _items(key: str, value: str) -> list[str]:
-    text = _text(key, value).strip()
-    if text.startswith("["):
-        try:
-            loaded = json.loads(text)
-        except (ValueError, RecursionError):
-            loaded = None
-        if not isinstance(loaded, list) or not all(isinstance(item, str) for item in loaded):
-            raise Refusal(
-                Reason.INVALID_ANNOTATION,
-                key,
-                "starts like a JSON list but is not a list of strings",
-                value=value,
-                hint='write ["first", "second"], or first,second',
-            )
-        items = [str(item) for item in loaded]
-    else:
-        items = [item.strip() for item in text.split(",")]
-    if not items or any(not item.strip() for item in items):
-        raise Refusal(
-            Reason.INVALID_ANNOTATION,
-            key,
-            "has an empty item",
-            value=value,
-            hint="remove the stray comma, or remove the annotation",
-        )
-    if len(items) > _MOST_ITEMS:
-        raise Refusal(
-            Reason.INVALID_ANNOTATION,
-            key,
-            f"has {len(items)} items, more than {_MOST_ITEMS}",
-            hint="name a directory that holds them",
-        )
-    return items
+    try:
+        return listed(value)
+    except Malformed as error:
+        raise Refusal(Reason.INVALID_ANNOTATION, key, error.problem, value=value, hint=error.hint) from None
 
 
 def _path(key: str, path: str) -> str:

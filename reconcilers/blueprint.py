@@ -14,6 +14,8 @@ from typing import Any
 
 from reconcilers import permission
 from reconcilers import schedule as schedules
+from reconcilers.bounds import Bounds, compile_bounds
+from reconcilers.declared import Declared, declared_by, misplaced
 from reconcilers.errors import Refusal
 from reconcilers.fields import prune
 from reconcilers.location import provider_of
@@ -49,6 +51,9 @@ CONFIGURATION_FIELDS = (
 )
 """Fields that a BackupConfiguration takes over from its blueprint as they are."""
 
+RULES = ("overrides", "variables")
+"""Fields that are about the blueprint itself and are copied nowhere."""
+
 REPOSITORY_FIELDS = ("wipeOut", "usagePolicy")
 """Fields that a Repository takes over from its blueprint as they are, besides the backend."""
 
@@ -65,6 +70,8 @@ class Blueprint:
     warnings: tuple[str, ...] = ()
     allowed: AllowedNamespaces | None = None
     """The namespaces that may use it; known even when nothing else of it can be used. None when it does not say."""
+    bounds: Bounds = field(default=Bounds(), hash=False)
+    variables: Mapping[str, Declared] = field(default_factory=dict, hash=False)
 
     @property
     def invalid(self) -> str:
@@ -96,8 +103,10 @@ def compile_blueprint(row: BlueprintRow) -> Blueprint:
 def _compile(name: str, spec_json: str) -> Blueprint:
     spec = json.loads(spec_json)
     allowed = permission.parse(spec)
+    spec = prune(spec)
     try:
-        template = compile_tree(prune(spec), verbatim=lambda path: path in VERBATIM)
+        plain = {field: value for field, value in spec.items() if field not in RULES}
+        template = compile_tree(plain, verbatim=lambda path: path in VERBATIM)
     except TemplateError as error:
         problem = Refusal(
             Reason.INVALID_TEMPLATE,
@@ -106,26 +115,45 @@ def _compile(name: str, spec_json: str) -> Blueprint:
             hint="write $${ for a literal ${",
         )
         return Blueprint(name=name, template={}, problems=(problem,), allowed=allowed)
+    bounds, variables, wrong = _rules(spec)
     return Blueprint(
         name=name,
         template=template,
-        problems=tuple(_problems(template, spec)),
+        problems=(*wrong, *_problems(template, spec, variables)),
         warnings=tuple(_warnings(template, spec)),
         allowed=allowed,
+        bounds=bounds,
+        variables=variables,
     )
 
 
-def _problems(template: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Refusal]:
-    unknown = dict.fromkeys((path, ref.name) for path, ref in references(template) if ref.name not in VARIABLES)
+def _rules(spec: Mapping[str, Any]) -> tuple[Bounds, dict[str, Declared], list[Refusal]]:
+    """What annotations may do, and what is wrong with how the blueprint says so."""
+    bounds, variables, wrong = Bounds(), dict[str, Declared](), list[Refusal]()
+    try:
+        bounds = compile_bounds(spec.get("overrides"))
+    except Refusal as refusal:
+        wrong.append(refusal)
+    try:
+        variables = declared_by(spec)
+    except Refusal as refusal:
+        wrong.append(refusal)
+    return bounds, variables, wrong
+
+
+def _problems(template: Mapping[str, Any], spec: Mapping[str, Any], variables: Mapping[str, Declared]) -> list[Refusal]:
+    known = (*VARIABLES, *variables)
+    unknown = dict.fromkeys((path, ref.name) for path, ref in references(template) if ref.name not in known)
     found = [
         Refusal(
             Reason.UNKNOWN_VARIABLE,
             "spec." + ".".join(path),
             f"${{{name}}} no such variable",
-            hint=f"known are {', '.join(VARIABLES)}; write $${{…}} for the literal text",
+            hint=f"known are {', '.join(known)}; write $${{…}} for the literal text",
         )
         for path, name in unknown
     ]
+    found += misplaced(template, variables)
     try:
         provider_of(spec.get("backend") or {})
     except Refusal as refusal:

@@ -40,6 +40,14 @@ class Reason(StrEnum):
         "The value of a variable cannot stand where the blueprint puts it, for example a slash in a location.",
     )
     INVALID_SCHEDULE = ("InvalidSchedule", "The schedule is not a cron expression.")
+    OVERRIDE_NOT_PERMITTED = (
+        "OverrideNotPermitted",
+        "The blueprint does not permit this annotation, or does not list what it names.",
+    )
+    OVERRIDE_OUT_OF_BOUNDS = (
+        "OverrideOutOfBounds",
+        "An annotation asks for more or less than the blueprint allows; the last good configuration stays in force.",
+    )
     INVALID_BACKEND = ("InvalidBackend", "The resolved backend is incomplete or ambiguous.")
     VOLUME_NOT_FOUND = ("VolumeNotFound", "A volume that the annotation names is not in the pod template.")
     PATH_NOT_MOUNTED = ("PathNotMounted", "A path to back up lies under none of the mounts.")
@@ -114,6 +122,10 @@ class Reason(StrEnum):
     LOCATION_NESTED = (
         "LocationNested",
         "The location lies inside, or contains, the location of another Repository.",
+    )
+    RETENTION_PENDING = (
+        "RetentionPending",
+        "Fewer snapshots are to be kept: it takes effect when the grace period of the blueprint has passed.",
     )
     # Events about writes
     REPOSITORY_CREATED = ("RepositoryCreated", "A Repository was created for the target.", False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconcilers import annotations as asked
-from reconcilers import podtemplate
+from reconcilers import declared, layers, podtemplate, slots
 from reconcilers import schedule as schedules
 from reconcilers.annotations import Request
 from reconcilers.blueprint import (
@@ -20,7 +20,9 @@ from reconcilers.blueprint import (
 )
 from reconcilers.errors import Refusal
 from reconcilers.kinds import TARGETS, Family
+from reconcilers.layers import Layer
 from reconcilers.location import locate
+from reconcilers.overrides import override
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.reasons import Reason
 from reconcilers.rows import TargetRow
@@ -30,7 +32,10 @@ from reconcilers.variables import substitute, values
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Both specs, where the objects live, and where the data goes."""
+    """Both specs, where the objects live, and where the data goes.
+
+    `origins` names the fields of the configuration, and the variables as `${NAME}`, that annotations decided.
+    """
 
     repository_namespace: str
     configuration_namespace: str
@@ -38,6 +43,7 @@ class Resolved:
     storage_secret: str
     repository: Mapping[str, Any]
     configuration: Mapping[str, Any]
+    origins: Mapping[str, Layer] = field(default_factory=dict)
 
 
 def needs_pod_template(target: TargetRow) -> bool:
@@ -45,9 +51,11 @@ def needs_pod_template(target: TargetRow) -> bool:
     return TARGETS[target.kind].family is Family.WORKLOAD
 
 
-def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | None) -> Resolved:
+def resolve(
+    target: TargetRow, blueprint: Blueprint, template: PodTemplate | None, *, around: layers.Annotations = ()
+) -> Resolved:
     """Both specs for one target and one blueprint. `repository` of the configuration is left to the caller, who knows
-    which Repository it will be.
+    which Repository it will be. `around` are the annotations of the target's namespace.
 
     Raises a Refusal for whatever cannot be used; the same input always gives the same result.
     """
@@ -59,10 +67,14 @@ def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | Non
             hint="mend the blueprint; its targets follow by themselves",
         )
     request = asked.parse(dict(target.annotations), kind=target.kind)
-    known = values(target)
+    wishes = layers.wishes(target.annotations, around, namespace=target.namespace)
+    filled = layers.variables(wishes) if blueprint.variables else {}
+    known = {**declared.values(blueprint.variables, filled), **values(target)}
 
     def value_of(path: Path, reference: Reference) -> str:
-        return substitute(path, reference, known=known, location=is_location(path), target=target)
+        return substitute(
+            path, reference, known=known, location=is_location(path), target=target, declared=blueprint.variables
+        )
 
     spec = render(blueprint.template, value_of)
     backend = spec.get("backend") or {}
@@ -70,14 +82,42 @@ def resolve(target: TargetRow, blueprint: Blueprint, template: PodTemplate | Non
     configuration_namespace = check_namespace(spec, "backupNamespace", reason=rejected) or target.namespace
     repository_namespace = check_namespace(spec, "repoNamespace", reason=rejected) or configuration_namespace
     location = locate(backend, namespace=repository_namespace)
+    configuration = _configuration(target, request, spec, template, configuration_namespace)
+    origins = _asked_for(request) | {
+        f"${{{name}}}": filled[name].layer for name in blueprint.variables if name in filled
+    }
+    identity = f"{target.key} {blueprint.name}"
+    if wishes:
+        origins |= override(
+            configuration,
+            wishes,
+            bounds=blueprint.bounds,
+            blueprint=blueprint.name,
+            kind=target.kind,
+            identity=identity,
+        )
+    if "schedule" not in origins and "schedule" in configuration:
+        checked = schedules.check(str(spec["schedule"]), field="spec.schedule")
+        configuration["schedule"] = slots.fill(checked, identity)
     return Resolved(
         repository_namespace=repository_namespace,
         configuration_namespace=configuration_namespace,
         location=str(location),
         storage_secret=check_secret(spec, reason=rejected),
         repository={"backend": backend, **_taken(spec, REPOSITORY_FIELDS)},
-        configuration=_configuration(target, request, spec, template, configuration_namespace),
+        configuration=configuration,
+        origins=origins,
     )
+
+
+def _asked_for(request: Request) -> dict[str, Layer]:
+    """The fields that only the target's own annotations decide, where they do."""
+    found = {f"task.params.{name}": Layer.TARGET for name, _ in request.params}
+    if request.paths is not None:
+        found["target.paths"] = Layer.TARGET
+    if request.mounts is not None:
+        found["target.volumeMounts"] = Layer.TARGET
+    return found
 
 
 def _taken(spec: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -92,11 +132,8 @@ def _configuration(
     namespace: str,
 ) -> dict[str, Any]:
     found = _taken(spec, CONFIGURATION_FIELDS)
-    schedule = request.schedule
-    if schedule is None and spec.get("schedule"):
-        schedule = schedules.check(str(spec["schedule"]), field="spec.schedule")
-    if schedule:
-        found["schedule"] = schedule
+    if spec.get("schedule"):
+        found["schedule"] = spec["schedule"]
     if request.params:
         found["task"] = _with_params(found.get("task") or {}, request.params)
     found["target"] = _target(target, request, template, namespace)

@@ -1,9 +1,9 @@
 """Checking a schedule before anything is written.
 
 Accepted is what a CronJob accepts (five fields with names, ranges, steps and lists; `@hourly` and its like;
-`@every 90m`), so that a schedule that passes here runs everywhere a Stash schedule runs. `cronsim` knows more (`L`,
-`#`, weekday 7), which a CronJob would refuse; so the grammar is checked first, and `cronsim` is left to check the
-numbers and whether such a time ever comes.
+`@every 90m`), so that a schedule that passes here runs everywhere a Stash schedule runs, and `H`, for which a number is
+written (`reconcilers.slots`). `cronsim` knows more (`L`, `#`, weekday 7), which a CronJob would refuse; so the grammar
+is checked first, and `cronsim` is left to check the numbers and whether such a time ever comes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
+from reconcilers import slots
 from reconcilers.errors import Refusal
 from reconcilers.reasons import Reason
 
@@ -22,14 +23,15 @@ _DESCRIPTORS = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily
 _EVERY = re.compile(r"@every ([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?")
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DAYS = "sun|mon|tue|wed|thu|fri|sat"
+_ZONE = re.compile("(CRON_)?TZ=")
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-_HINT = 'use five fields such as "0 2 * * *" (minute hour day month weekday), or @hourly, @daily, @weekly, @monthly'
+_HINT = 'use five fields such as "0 2 * * *" (minute hour day month weekday), H for a slot, or @hourly, @daily, @weekly'
 
 
 def _field(*, names: str = "") -> re.Pattern[str]:
     value = f"(?:[0-9]{{1,2}}|{names})" if names else "[0-9]{1,2}"
-    term = rf"(?:[*?]|{value}(?:-{value})?)(?:/[0-9]{{1,2}})?"
-    return re.compile(rf"{term}(?:,{term})*", re.ASCII | re.IGNORECASE)
+    term = rf"(?:{slots.SLOT.pattern}|(?i:[*?]|{value}(?:-{value})?)(?:/[0-9]{{1,2}})?)"
+    return re.compile(rf"{term}(?:,{term})*", re.ASCII)
 
 
 _FIELDS = (
@@ -51,6 +53,8 @@ def problem(text: str) -> str | None:
         if text in _DESCRIPTORS or (every and any(int(part[:-1]) for part in every.groups() if part)):
             return None
         return "is not a known descriptor"
+    if _ZONE.match(text):
+        return "names a time zone, for which a BackupConfiguration has no field"
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields instead of five"
@@ -59,6 +63,9 @@ def problem(text: str) -> str | None:
             return f"has a {name} field that is not understood"
     if re.search(r"(?<![0-9/])0?7", fields[4]):
         return "has weekday 7, which a CronJob refuses: Sunday is 0"
+    if wrong := slots.problem(text):
+        return wrong
+    text = slots.fill(text, "")
     try:
         next(CronSim(text.replace("?", "*"), _ANY_DAY))
     except CronSimError as error:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from informers.resource import ObjectKey
 from reconcilers import annotations as asked
-from reconcilers import backupconfiguration, permission, podtemplate, repository, suspension
+from reconcilers import backupconfiguration, permission, podtemplate, registry, repository, suspension
 from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION
+from reconcilers.layers import Annotations
 from reconcilers.location import provider_of
 from reconcilers.plan import Claim, Delete, Note, Outcome, Plan, ReadPodTemplate, State, Step
 from reconcilers.podtemplate import PodTemplate
@@ -63,7 +64,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
 
     notes = tuple(
         Note(Reason.UNKNOWN_ANNOTATION, text)
-        for text in asked.without_effect((name for name, _ in row.annotations), kind=row.kind)
+        for text in registry.without_effect((name for name, _ in row.annotations), kind=row.kind)
     )
     claimed: dict[str, str] = {}
 
@@ -112,7 +113,7 @@ def _gets_to_the_template(view: TargetView, row: TargetRow, blueprint: str) -> b
             return False
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
-        return resolve(row, compiled, None) is not None
+        return resolve(row, compiled, None, around=_around(view, row)) is not None
     except Refusal:
         return False
 
@@ -141,6 +142,12 @@ def _suspend_left_over(
             except Refusal as refusal:
                 steps += suspension.suspend(live, blueprint=name, reason=refusal.reason)
     return tuple(steps)
+
+
+def _around(view: TargetView, row: TargetRow) -> Annotations:
+    """The annotations of the target's namespace; none where Namespaces are not seen."""
+    namespace = view.namespace(row.namespace)
+    return namespace.annotations if namespace is not None else ()
 
 
 def _known_template(view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow]) -> PodTemplate | None:
@@ -189,7 +196,7 @@ def _plan_one(
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
         permitted = True
-        resolved = resolve(row, compiled, template)
+        resolved = resolve(row, compiled, template, around=_around(view, row))
         for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
             if not view.watches(namespace):
                 raise Refusal(

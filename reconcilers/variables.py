@@ -1,15 +1,16 @@
-"""The variables that a blueprint may use, and where their values come from: the live target, nothing else.
+"""The variables that every blueprint may use, and where their values come from: the live target, nothing else.
 
 No annotation can set or change one of them, because an annotation is written by an unknown author and a location built
-from it could be another tenant's.
+from it could be another tenant's. Those that annotations may fill are in `reconcilers.declared`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from reconcilers.annotations import VARIABLES_PREFIX
 from reconcilers.errors import Refusal
 from reconcilers.kinds import TARGETS, Family
 from reconcilers.reasons import Reason
@@ -70,8 +71,16 @@ def values(target: TargetRow) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def substitute(path: Path, reference: Reference, *, known: Mapping[str, str], location: bool, target: TargetRow) -> str:
-    """The text for one reference, or a Refusal.
+def substitute(
+    path: Path,
+    reference: Reference,
+    *,
+    known: Mapping[str, str],
+    location: bool,
+    target: TargetRow,
+    declared: Collection[str] = (),
+) -> str:
+    """The text for one reference, or a Refusal. `declared` are the variables that annotations may fill.
 
     In a location a value must be one path segment: it can neither add a segment nor climb out of one.
     """
@@ -80,6 +89,13 @@ def substitute(path: Path, reference: Reference, *, known: Mapping[str, str], lo
     if value is None:
         if reference.default is not None:
             return reference.default
+        if reference.name in declared:
+            raise Refusal(
+                Reason.UNKNOWN_VARIABLE,
+                field,
+                f"${{{reference.name}}} has no value, and its declaration no default",
+                hint=f"set the annotation {VARIABLES_PREFIX}{reference.name} on the target or its namespace",
+            )
         raise _without_value(field, reference, target)
     if len(value) > _LONGEST or _CONTROL.search(value):
         raise Refusal(

@@ -105,6 +105,41 @@ def _object(kind: str, spec: Object) -> Object:
     return copied
 
 
+_RULES_OF_OVERRIDES = {
+    "overrides": {
+        "schedule": {"allowed": True, "minInterval": "1h"},
+        "retention": {
+            "allowShorter": True,
+            "minimum": {f"keep{name}": 1 for name in ("Last", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")},
+            "maximum": {f"keep{name}": 99 for name in ("Last", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")},
+            "gracePeriod": "24h",
+            "policies": [{"name": "long-term", "keepMonthly": 24, "keepTags": ["gold"], "prune": True}],
+        },
+        "runtime": {
+            "cpu": {"min": "100m", "max": 2},
+            "memory": {"min": "128Mi", "max": "4Gi"},
+            "nice": {"min": 0, "max": 19},
+            "ionice": ["idle"],
+            "priorityClasses": ["low"],
+            "profiles": [
+                {
+                    "name": "big",
+                    "pod": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}]},
+                    "container": {"resources": {"limits": {"memory": "8Gi"}}},
+                }
+            ],
+        },
+        "exclude": True,
+        "backupHistoryLimit": {"min": 1, "max": 20},
+        "timeOut": {"min": "10m", "max": "6h"},
+        "retry": {"maxRetry": 5, "minDelay": "1m"},
+        "paused": True,
+        "backupArgs": ["--exclude-caches"],
+    },
+    "variables": [{"name": "tier", "default": "silver", "pattern": "gold|silver", "inLocations": True}],
+}
+
+
 def examples(kind: str) -> Iterator[Object]:
     """Full, valid objects of the kind; together they have every field that a rule is about."""
     match kind:
@@ -115,7 +150,7 @@ def examples(kind: str) -> Iterator[Object]:
             for number, provider in enumerate(PROVIDERS):
                 handler = list(HANDLERS)[number % len(HANDLERS)]
                 spaces = {"backupNamespace": "backup", "repoNamespace": "storage"}
-                yield _object(kind, {**_storage(provider), **_backup(handler), **spaces})
+                yield _object(kind, {**_storage(provider), **_backup(handler), **spaces, **_RULES_OF_OVERRIDES})
         case "BackupConfiguration":
             for handler in HANDLERS:
                 target = {

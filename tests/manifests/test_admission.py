@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconcilers.annotations import _BOOKKEEPING, _LONGEST_VALUE, ANNOTATIONS, PARAMS_PREFIX, PREFIX
+from reconcilers.annotations import _BOOKKEEPING, _LONGEST_VALUE, PARAMS_PREFIX, PREFIX, VARIABLES_PREFIX
+from reconcilers.registry import ANNOTATIONS
 from tests.support.cluster import create_namespace, grant, unique_name
 from tools.controlplane import ApiClient, ApiFailure, ControlPlane, apply_manifests, install_crds, remove_crd, wait_for
 from tools.manifests import render
@@ -144,11 +145,13 @@ def test_a_typing_mistake_is_refused_by_name(plane: ControlPlane, place: str, ma
 
 
 def test_the_policy_and_the_operator_know_the_same_annotations(admin: ApiClient, place: str) -> None:
-    known = {found.key: "x" for found in ANNOTATIONS if not found.key.startswith(PARAMS_PREFIX)}
+    free = (PARAMS_PREFIX, VARIABLES_PREFIX)
+    known = {found.key: "x" for found in ANNOTATIONS if not found.key.startswith(free)}
     kept = {PREFIX + key: "x" for key in _BOOKKEEPING}
     several = {
         f"{PREFIX}{_BOOKKEEPING[0]}-deployment": "x",
         PARAMS_PREFIX + "args": "--all",
+        VARIABLES_PREFIX + "tier": "gold",
         "my.stash.appscode.com/x": "",
     }
     annotations = known | kept | several | {BLUEPRINT: ""}

@@ -10,21 +10,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconcilers.annotations import (
-    ANNOTATIONS,
     BLUEPRINT,
     MOUNTS,
     PARAMS_PREFIX,
     PATHS,
-    SCHEDULE,
     Mount,
     Request,
     blueprint_names,
     parse,
     relevant,
-    without_effect,
 )
 from reconcilers.errors import Refusal
 from reconcilers.kinds import TARGETS
+from reconcilers.overridable import OVERRIDABLE
+from reconcilers.registry import ANNOTATIONS, without_effect
 from tests.reconcilers.hostile import TEXTS
 
 KINDS = sorted(TARGETS)
@@ -117,7 +116,7 @@ def test_bounds() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "AppBinding", "PersistentVolumeClaim"])
-@pytest.mark.parametrize("key", [BLUEPRINT, PATHS, MOUNTS, SCHEDULE, PARAMS_PREFIX + "args"])
+@pytest.mark.parametrize("key", [BLUEPRINT, PATHS, MOUNTS, PARAMS_PREFIX + "args"])
 def test_golden_list_of_hostile_values(key: str, kind: str) -> None:
     """Understood completely or refused in a few words; what is understood holds nothing that was not asked for."""
     assert len(TEXTS) >= 60
@@ -144,8 +143,6 @@ def understood_or_refused(key: str, text: str, kind: str) -> None:
         assert is_plain_path(mount.mount_path)
         assert not mount.sub_path.startswith("/")
         assert ".." not in mount.sub_path.split("/")
-    if found.schedule is not None:
-        assert re.fullmatch(r"[0-9A-Za-z*?/,@ -]+", found.schedule)
     assert found.params in ((), (("args", text),))
     assert not SURROGATES.search(json.dumps([found.params, found.paths], ensure_ascii=False))
 
@@ -162,7 +159,7 @@ def is_plain_path(path: str) -> bool:
 
 
 @given(
-    key=st.sampled_from([BLUEPRINT, PATHS, MOUNTS, SCHEDULE, PARAMS_PREFIX + "args"]),
+    key=st.sampled_from([BLUEPRINT, PATHS, MOUNTS, PARAMS_PREFIX + "args"]),
     text=st.one_of(
         st.text(max_size=60),
         st.text(alphabet='/.:,[]" ab*0123-@', max_size=40),
@@ -172,8 +169,6 @@ def is_plain_path(path: str) -> bool:
     kind=st.sampled_from(KINDS),
 )
 @example(PATHS, '["/\\ud800"]', "Deployment")
-@example(SCHEDULE, "0 0 * * 5L/2", "Deployment")
-@example(SCHEDULE, "@every \u0663h", "Deployment")
 def test_any_text_is_understood_or_refused(key: str, text: str, kind: str) -> None:
     understood_or_refused(key, text, kind)
 
@@ -205,4 +200,7 @@ def test_every_annotation_has_its_reference_and_a_good_example() -> None:
         for kind, target in TARGETS.items():
             if target.family in description.families and description.key != BLUEPRINT:
                 parse({description.key.replace("<name>", "args"): description.example}, kind=kind)
+    for key, entry in OVERRIDABLE.items():
+        assert re.fullmatch(entry.pattern, entry.description.example), key
+        entry.parse(entry.description.example)
     assert blueprint_names(ANNOTATIONS[0].example)

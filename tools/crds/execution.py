@@ -251,17 +251,8 @@ def _container_settings() -> Schema:
             "readinessProbe": core.embed("Probe", "Probe whose failure makes the container not ready."),
             "lifecycle": core.embed("Lifecycle", "What runs after the start and before the stop of the container."),
             "securityContext": core.embed("SecurityContext", "Security settings of the container."),
-            "nice": record(
-                "Processor priority of the backup.",
-                {"adjustment": integer("Niceness from -20 (first) to 19 (last).", least=-20, most=19)},
-            ),
-            "ionice": record(
-                "Disk priority of the backup.",
-                {
-                    "class": integer("Scheduling class: 0 none, 1 real time, 2 best effort, 3 idle.", least=0, most=3),
-                    "classData": integer("Level within the class, from 0 (first) to 7 (last).", least=0, most=7),
-                },
-            ),
+            "nice": nice(),
+            "ionice": ionice(),
             "env": core.embed_items(
                 "EnvVar",
                 "Environment variables.",
@@ -274,6 +265,23 @@ def _container_settings() -> Schema:
                 ),
             ),
             "envFrom": core.embed_items("EnvFromSource", "ConfigMaps and Secrets as environment variables.", most=64),
+        },
+    )
+
+
+def nice() -> Schema:
+    return record(
+        "Processor priority of the backup.",
+        {"adjustment": integer("Niceness from -20 (first) to 19 (last).", least=-20, most=19)},
+    )
+
+
+def ionice() -> Schema:
+    return record(
+        "Disk priority of the backup.",
+        {
+            "class": integer("Scheduling class: 0 none, 1 real time, 2 best effort, 3 idle.", least=0, most=3),
+            "classData": integer("Level within the class, from 0 (first) to 7 (last).", least=0, most=7),
         },
     )
 

@@ -13,6 +13,7 @@ from tools.crds.backend import backend
 from tools.crds.conditions import conditions, observed_generation
 from tools.crds.definition import AGE, Column, Kind
 from tools.crds.execution import backup_hooks, driver, interim_volume, runtime_settings, task, temporary_directory
+from tools.crds.overrides import overrides, variables
 from tools.crds.policies import (
     allowed_namespaces,
     history_limit,
@@ -164,6 +165,8 @@ BACKUP_BLUEPRINT = Kind(
             "backupHistoryLimit": history_limit(),
             "timeOut": time_limit("a backup", templated=True),
             "retryConfig": retry_config(templated=True),
+            "overrides": overrides(),
+            "variables": variables(),
         },
         required=["backend", "retentionPolicy"],
         rules=_wipe_out_rules(),

@@ -80,7 +80,7 @@ def backup_target() -> Schema:
             ),
             "snapshotClassName": string("VolumeSnapshotClass to use. VolumeSnapshotter only."),
             "exclude": strings("Patterns of files to leave out. Restic only."),
-            "args": _arguments("Further arguments of restic's backup command."),
+            "args": arguments("Further arguments of restic's backup command."),
         },
         rules=[
             rule(
@@ -107,7 +107,7 @@ def restore_target() -> Schema:
                 most=64,
             ),
             "rules": restore_rules("What each host gets. Without rules every host gets its latest snapshots."),
-            "args": _arguments("Further arguments of restic's restore command."),
+            "args": arguments("Further arguments of restic's restore command."),
         },
     )
 
@@ -197,7 +197,7 @@ def _volume_mounts() -> Schema:
     return mounts
 
 
-def _arguments(description: str) -> Schema:
+def arguments(description: str) -> Schema:
     return strings(
         description,
         most=64,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import yaml
 
 from reconcilers import annotations as asked
-from reconcilers import marks, podtemplate
+from reconcilers import grammar, marks, podtemplate, registry
 from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, VERBATIM
 from reconcilers.keys import Key
 from reconcilers.kinds import TARGETS, Family
@@ -41,7 +41,7 @@ def render_annotations() -> str:
             prose(found.meaning),
             code(found.example),
         )
-        for found in asked.ANNOTATIONS
+        for found in registry.ANNOTATIONS
     ]
     kinds = [
         (
@@ -58,8 +58,8 @@ def render_annotations() -> str:
         "Put these on a target. Each is understood completely or refused with a reason; none is cleaned up.",
         table(["Key", "Value", "Targets", "Meaning", "Example"], rows),
         "## Limits",
-        f"- A value has at most {asked._LONGEST_VALUE} characters.\n"
-        f"- A list has at most {asked._MOST_ITEMS} items. Blanks around items are ignored; an empty item is an "
+        f"- A value has at most {grammar.LONGEST} characters.\n"
+        f"- A list has at most {grammar.MOST_ITEMS} items. Blanks around items are ignored; an empty item is an "
         "error. A value that starts with `[` is read as a JSON list of strings, which allows commas in an item.\n"
         f"- A target has at most {asked._MOST_PARAMS} parameters.\n"
         "- A path is absolute and has no `..` and no control characters.\n"
@@ -81,7 +81,8 @@ def render_variables() -> str:
     return page(
         "Variables",
         "A BackupBlueprint may use these in every text of its `spec`. Their values come from the live target and from "
-        "nowhere else; no annotation can set one.",
+        "nowhere else; no annotation can set one. Variables that annotations may fill are declared by the blueprint "
+        "itself, in `spec.variables`: see below.",
         table(["Variable", "Targets", "Value", "Example"], rows),
         "## Grammar",
         "| Text | Result |\n| --- | --- |\n"
@@ -96,6 +97,17 @@ def render_variables() -> str:
         "- In a location (everything in `spec.backend` but `storageSecretName`) a value must be one path segment: "
         "letters, digits, `.`, `_` and `-`, with a letter or digit at both ends and no `..`. Anything else is refused "
         "with the reason `VariableRejected`.",
+        "## Variables of a blueprint's own",
+        f"A blueprint declares them in `spec.variables`; the annotation {code(asked.VARIABLES_PREFIX + '<name>')} of a "
+        "target, or of its namespace, fills one, else its default does. Because anybody may have written the "
+        "annotation, such a variable stands only\n\n"
+        "- in `spec.task.params`,\n"
+        "- in the `prefix` or `subPath` of the backend, if it has `inLocations: true` and a `pattern`, as a whole "
+        "segment between slashes.\n\n"
+        "Anywhere else it makes the blueprint unusable. A value that is not of the pattern is refused. A pattern is a "
+        "regular expression that the whole value must match, made of characters, `.`, `[…]`, `\\d`, `\\w`, `\\s` and "
+        "their capitals, groups, `|`, `*`, `+`, `?` and `{m,n}`; it is matched in time that grows with the value and "
+        "no faster.",
     )
 
 
