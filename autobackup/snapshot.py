@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from autobackup.subjects import Subjects
+from informers.clock import RealClock
 from informers.resource import ObjectKey
 from reconcilers import podtemplate
 from reconcilers.keys import Key
@@ -97,6 +98,7 @@ class Snapshot:
             (replace(self._current(row), fingerprint="") for row in configurations), target=mark_index
         )
         self._secrets = secrets or {}
+        self._clock = RealClock()
         self._namespaces = namespaces or {}
         self._claims: dict[str, str] = {}
 
@@ -183,6 +185,9 @@ class Snapshot:
 
     def claimant(self, token: str) -> str | None:
         return self._claims.get(token)
+
+    def now(self) -> float:
+        return self._clock.wall().timestamp()
 
     def effective(self, uid: str, fingerprint: str) -> str:
         return ""

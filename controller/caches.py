@@ -11,6 +11,7 @@ from controller.outcomes import Outcomes
 from controller.secretcheck import StorageSecrets
 from controller.templates import PodTemplates
 from informers import InformerFactory, SharedInformer
+from informers.clock import Clock
 from informers.resource import ObjectKey
 from reconcilers import mapping
 from reconcilers.blueprint import provider_in
@@ -89,8 +90,10 @@ class View:
         templates: PodTemplates,
         secrets: StorageSecrets,
         applier: Applier,
+        clock: Clock,
         closed: bool = False,
     ) -> None:
+        self._clock = clock
         self._caches = caches
         self._closed = closed
         self._outcomes = outcomes
@@ -142,6 +145,9 @@ class View:
 
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         return self._caches.configurations.store.index("target", target)
+
+    def now(self) -> float:
+        return self._clock.wall().timestamp()
 
     def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
         return self._secrets.sight(key, provider)

@@ -213,6 +213,7 @@ class Operator:
             templates=templates,
             secrets=self._secrets,
             applier=applier,
+            clock=clock,
             closed=settings.require_allowed_namespaces,
         )
         self._barrier = barrier = WriteBarrier(self._revision_of)

@@ -124,7 +124,7 @@ class Outcomes:
         """How the targets `matched` stand with a blueprint at `generation`."""
         records = self._by_blueprint.get(blueprint, {})
         total = configured = 0
-        failures = []
+        failures, shortening = [], []
         secrets: set[ObjectKey] = set()
         for target in matched:
             total += 1
@@ -138,6 +138,9 @@ class Outcomes:
                 failures.append((target, outcome))
             if outcome.storage_secret is not None:
                 secrets.add(outcome.storage_secret)
+            for note in outcome.warnings:
+                if note.reason is Reason.RETENTION_PENDING:
+                    shortening.append((target, note.message))
         failures.sort(key=lambda failure: failure[0])
         return Summary(
             matched=total,
@@ -145,6 +148,7 @@ class Outcomes:
             pending=total - configured - len(failures),
             failures=tuple(failures),
             secrets=tuple((key, secret(key)) for key in sorted(secrets)),
+            shortening=tuple(sorted(shortening)),
         )
 
     def _drop(self, blueprint: str, target: Key) -> None:

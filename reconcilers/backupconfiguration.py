@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from informers.resource import ObjectKey
-from reconcilers import marks, podtemplate
+from reconcilers import marks, origins, podtemplate
 from reconcilers.errors import Refusal
 from reconcilers.fields import desired_fingerprint
+from reconcilers.grace import InForce
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.naming import base_name, distinct_name
 from reconcilers.plan import Apply, Claim
@@ -84,6 +85,7 @@ def body(
     repository: ObjectKey,
     resolved: Resolved,
     template: PodTemplate | None,
+    retention: InForce,
 ) -> tuple[dict[str, Any], str]:
     """The object to apply and its fingerprint."""
     mark = marks.Mark(target=target.key, blueprint=blueprint, target_uid=target.uid)
@@ -92,6 +94,11 @@ def body(
         recorded = _record(choice.live, template)
         if recorded:
             annotations[marks.POD_TEMPLATE] = recorded
+    decided = {path: layer for path, layer in resolved.origins.items() if not path.startswith("retentionPolicy")}
+    if written := origins.record({**decided, **retention.origins}):
+        annotations[marks.OVERRIDES] = written
+    if retention.pending is not None:
+        annotations[marks.RETENTION_PENDING] = retention.pending.record()
     metadata: dict[str, Any] = {
         "name": choice.key.name,
         "namespace": choice.key.namespace,
@@ -115,12 +122,16 @@ def body(
         "apiVersion": CONFIGURATION.api_version,
         "kind": CONFIGURATION.kind,
         "metadata": metadata,
-        "spec": {**resolved.configuration, "repository": reference},
+        "spec": {**resolved.configuration, **_kept(retention), "repository": reference},
     }
     fingerprint = desired_fingerprint(found)
     if choice.live is not None:
         metadata["uid"] = choice.live.uid
     return found, fingerprint
+
+
+def _kept(retention: InForce) -> dict[str, Any]:
+    return {"retentionPolicy": dict(retention.policy)} if retention.policy else {}
 
 
 def _record(live: ConfigurationRow | None, template: PodTemplate) -> str:

@@ -62,6 +62,16 @@ def owned_annotation(obj: Mapping[str, Any], key: str, *, manager: str = MANAGER
     return str((obj["metadata"].get("annotations") or {}).get(key, ""))
 
 
+def owned_field(obj: Mapping[str, Any], *path: str, manager: str = MANAGER) -> Any:
+    """What `manager` owns of one field; None when it is nothing."""
+    value, fields = obj, _owned(obj, manager) or {}
+    for name in path:
+        if f"f:{name}" not in fields:
+            return None
+        value, fields = (value or {}).get(name) or {}, fields[f"f:{name}"]
+    return _cut(value, fields)
+
+
 def _owned(obj: Mapping[str, Any], manager: str) -> Mapping[str, Any] | None:
     """The fieldsV1 of what `manager` applied to the object itself."""
     for entry in obj["metadata"].get("managedFields") or ():

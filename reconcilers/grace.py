@@ -56,8 +56,8 @@ class InForce:
         if self.pending is None:
             return ""
         return (
-            f"{retention.canonical(self.pending.policy)} keeps less than {retention.canonical(self.policy)}, which stays "
-            f"in force until {when(self.until)}; to keep it, take the change back before"
+            f"{retention.canonical(self.pending.policy)} keeps less than {retention.canonical(self.policy)}, which "
+            f"stays in force until {when(self.until)}; to keep it, take the change back before"
         )
 
 

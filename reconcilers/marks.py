@@ -28,6 +28,8 @@ TARGET_UID = PREFIX + "target-uid"
 POD_TEMPLATE = PREFIX + "pod-template"
 SUCCEEDED_BY = PREFIX + "succeeded-by"
 SUSPENDED = PREFIX + "suspended"
+OVERRIDES = PREFIX + "overrides"
+RETENTION_PENDING = PREFIX + "retention-pending"
 
 
 @dataclass(frozen=True, slots=True)

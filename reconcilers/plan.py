@@ -149,5 +149,7 @@ class Plan:
     events: tuple[EventIntent, ...] = ()
     claims: tuple[Claim, ...] = ()
     requeue_after: float | None = None
+    due: float | None = None
+    """Seconds after which the plan changes although nothing else does; None for never."""
     subject: ObjectRef | None = None
     """The object that Events about outcomes and writes are about; None when it is gone."""

@@ -93,6 +93,10 @@ class TargetView(Protocol):
         """See `Claimant`."""
         ...
 
+    def now(self) -> float:
+        """The present time in seconds of Unix time. A plan that depends on it says when it is due again."""
+        ...
+
     def effective(self, uid: str, fingerprint: str) -> str:
         """The fingerprint that the server made of an applied one, "" when nothing is remembered.
 
@@ -113,6 +117,8 @@ class Summary:
     pending: int
     failures: tuple[tuple[Key, Outcome], ...]
     secrets: tuple[tuple[ObjectKey, SecretSight], ...]
+    shortening: tuple[tuple[Key, str], ...] = ()
+    """Targets with a shorter retention that waits, and what is told about it."""
     unseen: bool = False
     """Whether one of the Secrets is still to be looked at for the first time since the start."""
 

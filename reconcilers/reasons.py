@@ -173,6 +173,11 @@ class Reason(StrEnum):
         "MayCollide",
         "The location template lacks variables: two targets could resolve to one location (the second is refused).",
     )
+    GRACE_PERIOD = (
+        "GracePeriod",
+        "Some targets keep more snapshots than asked for until the grace period has passed.",
+        False,
+    )
     SECRETS_FOUND = ("Found", "The storage Secret exists in every namespace that needs it.", False)
     SECRETS_MISSING = ("Missing", "The storage Secret is missing in some namespaces.")
     SECRETS_INCOMPLETE = ("Incomplete", "The storage Secret lacks keys in some namespaces; the message names them.")

@@ -43,6 +43,8 @@ class Resolved:
     storage_secret: str
     repository: Mapping[str, Any]
     configuration: Mapping[str, Any]
+    retention: Mapping[str, Any] = field(default_factory=dict)
+    """The retention of the blueprint, whatever the configuration has."""
     origins: Mapping[str, Layer] = field(default_factory=dict)
 
 
@@ -106,6 +108,7 @@ def resolve(
         storage_secret=check_secret(spec, reason=rejected),
         repository={"backend": backend, **_taken(spec, REPOSITORY_FIELDS)},
         configuration=configuration,
+        retention=spec.get("retentionPolicy") or {},
         origins=origins,
     )
 

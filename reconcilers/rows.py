@@ -18,7 +18,7 @@ from informers.revision import parse_revision
 from reconcilers import annotations as asked
 from reconcilers import marks
 from reconcilers.errors import Refusal
-from reconcilers.fields import live_fingerprint, owned_annotation
+from reconcilers.fields import live_fingerprint, owned_annotation, owned_field
 from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import locate
@@ -128,6 +128,12 @@ class ConfigurationRow:
     pod_template: str
     suspension: str = ""
     """The fingerprint of what suspends it, "" when it is not."""
+    overrides: str = ""
+    """What the annotation says of where its settings come from."""
+    retention: str = ""
+    """The retention as it was applied, in JSON, where annotations decided it."""
+    retention_pending: str = ""
+    """What the annotation says of a shorter retention that waits."""
 
     @property
     def key(self) -> ObjectKey:
@@ -232,6 +238,7 @@ def _location(backend: Mapping[str, Any], namespace: str) -> str:
 def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
     metadata = obj["metadata"]
     mark = marks.read(metadata)
+    overrides = owned_annotation(obj, marks.OVERRIDES) if mark and marks.OVERRIDES in metadata["annotations"] else ""
     return ConfigurationRow(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -242,7 +249,15 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
         fingerprint=live_fingerprint(obj) if mark else "",
         pod_template=owned_annotation(obj, marks.POD_TEMPLATE) if mark else "",
         suspension=live_fingerprint(obj, manager=marks.SUSPENSION) if mark else "",
+        overrides=overrides,
+        retention=_retention(obj) if "retentionPolicy" in overrides else "",
+        retention_pending=owned_annotation(obj, marks.RETENTION_PENDING) if mark else "",
     )
+
+
+def _retention(obj: Mapping[str, Any]) -> str:
+    found = owned_field(obj, "spec", "retentionPolicy")
+    return canonical(found) if isinstance(found, dict) else ""
 
 
 BLUEPRINTS: Projection[BlueprintRow] = Projection(project=project_blueprint, metadata_only=False)

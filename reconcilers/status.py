@@ -47,6 +47,10 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
         "The storage Secret exists, with the keys that its backend needs, wherever a Repository uses it; Unknown when "
         "not looked at.",
     ),
+    (
+        "RetentionPending",
+        "A target is to keep fewer snapshots than now, and its grace period has not passed. Absent otherwise.",
+    ),
 )
 
 
@@ -112,6 +116,7 @@ def _conditions(row: BlueprintRow, blueprint: Blueprint, summary: Summary) -> tu
             "; ".join(blueprint.warnings),
         ),
         _secrets_found(row, summary),
+        *_retention_pending(row, summary),
     ]
     return tuple(sorted(found, key=lambda condition: condition.type))
 
@@ -129,6 +134,14 @@ def _targets_configured(row: BlueprintRow, summary: Summary) -> Condition:
     return _condition(
         row, "TargetsConfigured", True, Reason.ALL_CONFIGURED, f"{summary.configured} targets are configured"
     )
+
+
+def _retention_pending(row: BlueprintRow, summary: Summary) -> list[Condition]:
+    if not summary.shortening:
+        return []
+    target, told = summary.shortening[0]
+    more = f"; and {len(summary.shortening) - 1} more" if len(summary.shortening) > 1 else ""
+    return [_condition(row, "RetentionPending", True, Reason.GRACE_PERIOD, f"{target}: {told}{more}")]
 
 
 def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from informers.resource import ObjectKey
 from reconcilers import annotations as asked
-from reconcilers import backupconfiguration, permission, podtemplate, registry, repository, suspension
+from reconcilers import backupconfiguration, grace, permission, podtemplate, registry, repository, suspension
 from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
@@ -39,6 +39,7 @@ class _Part:
     successions: tuple[Step, ...] = ()
     deletions: tuple[Delete, ...] = ()
     claims: tuple[Claim, ...] = ()
+    due: float | None = None
 
 
 def plan_target(view: TargetView, key: Key) -> Plan:
@@ -101,6 +102,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         steps=tuple(step for part in parts for step in part.steps) + left_over + successions + deletions,
         outcomes=tuple(part.outcome for part in parts),
         claims=tuple(claim for part in parts for claim in part.claims),
+        due=min((part.due for part in parts if part.due is not None), default=None),
         subject=row.ref,
     )
 
@@ -226,6 +228,7 @@ def _plan_one(
             outcome, steps=tuple(step for each in mine for step in suspension.resume(each)) if permitted else ()
         )
 
+    retention = _retention(view, resolved, compiled, configuration.live)
     wanted, fingerprint = backupconfiguration.body(
         configuration,
         target=row,
@@ -233,6 +236,7 @@ def _plan_one(
         repository=repo.key,
         resolved=resolved,
         template=template,
+        retention=retention,
     )
     steps: list[Step] = [
         *repository.steps(view, repo, target=row.key, blueprint=blueprint, resolved=resolved),
@@ -251,12 +255,32 @@ def _plan_one(
             repository=repo.key,
             configuration=configuration.key,
             storage_secret=secret,
-            warnings=notes + tuple(_warnings(view, resolved, repo.key, secret)),
+            warnings=notes + tuple(_warnings(view, resolved, repo.key, secret, retention)),
         ),
+        due=retention.until - view.now() if retention.pending is not None else None,
         steps=tuple(steps),
         successions=tuple(repository.successions(repo, blueprint=blueprint)),
         deletions=tuple(_deletion(other, row.key, moved=True) for other in moved if not other.deleting),
         claims=repo.claims + configuration.claims,
+    )
+
+
+def _retention(
+    view: TargetView, resolved: Resolved, blueprint: Blueprint, live: ConfigurationRow | None
+) -> grace.InForce:
+    """The retention that counts now: what is asked for, or what was in force while that has to wait."""
+    wanted = resolved.configuration.get("retentionPolicy") or {}
+    if not (live and live.overrides) and wanted == resolved.retention:
+        return grace.InForce(wanted, {})
+    return grace.settle(
+        wanted,
+        resolved.origins,
+        blueprint=resolved.retention,
+        held=live.retention if live else "",
+        held_origins=live.overrides if live else "",
+        waiting=live.retention_pending if live else "",
+        now=view.now(),
+        grace=blueprint.bounds.grace,
     )
 
 
@@ -265,8 +289,12 @@ def _state_of(view: TargetView, refusal: Refusal) -> State:
     return State.WAITING if soon or refusal.reason in _WAITING else State.FAILED
 
 
-def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, secret: ObjectKey | None) -> list[Note]:
+def _warnings(
+    view: TargetView, resolved: Resolved, repo: ObjectKey, secret: ObjectKey | None, retention: grace.InForce
+) -> list[Note]:
     found = []
+    if retention.pending is not None:
+        found.append(Note(Reason.RETENTION_PENDING, retention.told()))
     if "schedule" not in resolved.configuration:
         found.append(
             Note(

@@ -39,6 +39,17 @@ _SELECTOR: Object = {
         {"key": "old", "operator": "DoesNotExist"},
     ],
 }
+_RETENTION: Object = {
+    "name": "keep",
+    "prune": True,
+    "keepLast": 1,
+    "keepHourly": 1,
+    "keepDaily": 1,
+    "keepWeekly": 1,
+    "keepMonthly": 1,
+    "keepYearly": 1,
+    "keepTags": ["release"],
+}
 _REFERENCE: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
 _MOUNTS: list[Object] = [
     {"name": "data", "mountPath": "/data"},
@@ -70,17 +81,7 @@ def _backup(handler: str) -> Object:
     return {
         **_execution(handler, before="preBackup", after="postBackup"),
         "schedule": "0 2 * * *",
-        "retentionPolicy": {
-            "name": "keep",
-            "prune": True,
-            "keepLast": 1,
-            "keepHourly": 1,
-            "keepDaily": 1,
-            "keepWeekly": 1,
-            "keepMonthly": 1,
-            "keepYearly": 1,
-            "keepTags": ["release"],
-        },
+        "retentionPolicy": _RETENTION,
         "backupHistoryLimit": 3,
         "retryConfig": {"maxRetry": 2, "delay": "10m"},
     }
@@ -113,7 +114,7 @@ _RULES_OF_OVERRIDES = {
             "minimum": {f"keep{name}": 1 for name in ("Last", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")},
             "maximum": {f"keep{name}": 99 for name in ("Last", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")},
             "gracePeriod": "24h",
-            "policies": [{"name": "long-term", "keepMonthly": 24, "keepTags": ["gold"], "prune": True}],
+            "policies": [{**_RETENTION, "name": "long-term"}],
         },
         "runtime": {
             "cpu": {"min": "100m", "max": 2},

@@ -52,7 +52,13 @@ class Rig:
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
         nobody = cast("Any", _Nobody())
         self.view = View(
-            self.caches, claims=nobody, outcomes=self.outcomes, templates=nobody, secrets=nobody, applier=nobody
+            self.caches,
+            claims=nobody,
+            outcomes=self.outcomes,
+            templates=nobody,
+            secrets=nobody,
+            applier=nobody,
+            clock=self.clock,
         )
         barrier = WriteBarrier(lambda resource, namespace: 0)
         self.handlers = Handlers(queue=self.queue, view=self.view, outcomes=self.outcomes, barrier=barrier)

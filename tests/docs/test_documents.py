@@ -21,8 +21,9 @@ from controller.config import FILE_VARIABLE, OPTIONS
 from controller.families import FAMILIES
 from informers.resource import ObjectKey
 from reconcilers import marks
-from reconcilers.annotations import ANNOTATIONS, PARAMS_PREFIX
+from reconcilers.annotations import PARAMS_PREFIX, VARIABLES_PREFIX
 from reconcilers.reasons import Reason
+from reconcilers.registry import ANNOTATIONS
 from reconcilers.target import plan_target
 from reconcilers.variables import VARIABLES
 from tests.docs.markdown import (
@@ -76,14 +77,16 @@ def test_command_lines_are_understood(path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("path", BY_HAND, ids=_name)
 def test_names_that_are_written_exist(path: Path) -> None:
     text = path.read_text()
-    keys = {found.key.removesuffix("<name>") for found in ANNOTATIONS} | {
+    keys = {found.key.partition("<")[0] for found in ANNOTATIONS} | {
         value for name, value in vars(marks).items() if name.isupper() and name not in ("PREFIX", "PRODUCT")
     }
     shown = re.findall(r"(?:[a-z]+\.)?stash\.appscode\.com/[a-z][a-z0-9-]*", text)
     versions = {"stash.appscode.com/v1alpha1", "stash.appscode.com/v1beta1"}
     # A dash at the end is how kubectl takes an annotation away.
     unknown = {key for key in shown if key.removesuffix("-") not in keys | versions}
-    assert not {key for key in unknown if not key.startswith(PARAMS_PREFIX)}, "no such annotation or label"
+    assert not {key for key in unknown if not key.startswith((PARAMS_PREFIX, VARIABLES_PREFIX))}, (
+        "no such annotation or label"
+    )
 
     variables = set(re.findall(r"\$\{(TARGET_[A-Z_]+)", text))
     assert variables <= VARIABLES.keys(), "no such variable"

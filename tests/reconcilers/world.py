@@ -24,6 +24,7 @@ from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
 from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step
 from reconcilers.podtemplate import PodTemplate, from_workload
 from reconcilers.ports import SecretSight, SecretState, Summary
+from reconcilers.reasons import Reason
 from reconcilers.rows import (
     BLUEPRINTS,
     CONFIGURATIONS,
@@ -57,6 +58,7 @@ class World:
     def __init__(self, *objects: Object) -> None:
         self.objects: dict[Key, Object] = {}
         self.missing_kinds: set[str] = set()
+        self.time = 1_700_000_000.0
         self.watched: set[str] | None = None
         self.closed = False
         self.unknown_namespaces: set[str] = set()
@@ -325,6 +327,9 @@ class World:
             return None
         return template
 
+    def now(self) -> float:
+        return self.time
+
     def claimant(self, token: str) -> str | None:
         return self.claimed.get(token)
 
@@ -351,6 +356,12 @@ class World:
             pending=len(rows) - len(found),
             failures=tuple(sorted((k, o) for k, o in found.items() if o.state is not State.CONFIGURED)),
             secrets=tuple(sorted(secrets.items())),
+            shortening=tuple(
+                (key, note.message)
+                for key, outcome in sorted(found.items())
+                for note in outcome.warnings
+                if note.reason is Reason.RETENTION_PENDING
+            ),
         )
 
     def _store(self, key: Key, obj: Object) -> None:

@@ -26,6 +26,10 @@ _MARKS = {
     marks.TARGET_UID: "The uid of the target that the object was last applied for; on BackupConfigurations.",
     marks.POD_TEMPLATE: "The volumes of the workload's pod template and the generation they were read at, so that the "
     "workload is not read again while its generation stays; on BackupConfigurations of workloads.",
+    marks.OVERRIDES: "JSON: for each layer (operator, namespace, target) the fields that it decided; what is not "
+    "listed is the blueprint's. Only where there is such a field; on BackupConfigurations.",
+    marks.RETENTION_PENDING: "JSON: a retention that keeps less and waits, and since when. Only while it waits; on "
+    "BackupConfigurations.",
     marks.SUCCEEDED_BY: "namespace/name of the Repository that took over because the backend changed.",
     marks.SUSPENDED: "Why the BackupConfiguration is paused although nobody asked for that: the target may not use its "
     "blueprint.",
@@ -125,7 +129,7 @@ def render_objects() -> str:
     }
     on_labels, on_annotations = (
         set(example["labels"]),
-        set(example["annotations"]) | {marks.SUCCEEDED_BY, marks.SUSPENDED},
+        set(example["annotations"]) | {marks.SUCCEEDED_BY, marks.SUSPENDED, marks.OVERRIDES, marks.RETENTION_PENDING},
     )
     known = {value for name, value in vars(marks).items() if name.isupper() and name not in _NO_MARKS}
     require_same("labels and annotations of generated objects", known, _MARKS)

@@ -162,6 +162,7 @@ def _situations() -> Iterator[tuple[dict[str, object], Summary]]:
         Summary(matched=0, configured=0, pending=0, failures=(), secrets=()),
         Summary(matched=2, configured=1, pending=1, failures=(), secrets=()),
         Summary(matched=1, configured=0, pending=0, failures=((_TARGET, failure),), secrets=()),
+        Summary(matched=1, configured=1, pending=0, failures=(), secrets=(), shortening=((_TARGET, "example"),)),
         *(
             Summary(matched=1, configured=1, pending=0, failures=(), secrets=((_SECRET, SecretSight(state)),))
             for state in SecretState
