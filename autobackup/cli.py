@@ -35,6 +35,7 @@ class Verb:
 VERBS = (
     Verb("run", "run the operator"),
     Verb("resolve", "show what the operator would apply for a target"),
+    Verb("explain", "tell why a target is backed up as it is, or is not"),
     Verb("check", "tell what is wrong with an installation, from outside"),
     Verb("debug", "look inside a running operator"),
     Verb("version", "print the version"),

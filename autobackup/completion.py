@@ -119,9 +119,11 @@ def _words(parser: argparse.ArgumentParser, free: int) -> list[tuple[str, str]]:
     if _verbs(parser):
         return [] if free else [(verb.name, verb.summary) for verb in cli.VERBS]
     positional = [action for action in parser._actions if not action.option_strings]
-    if free < len(positional) and positional[free].choices is not None:
-        return [(str(choice), "") for choice in positional[free].choices or ()]
-    return []
+    if free >= len(positional):
+        return []
+    action = positional[free]
+    words = action.choices if action.choices is not None else getattr(action, "words", ())
+    return [(str(word), "") for word in words]
 
 
 def _first_line(text: str | None) -> str:

@@ -26,6 +26,7 @@ from informers.resource import ObjectKey, Resource
 from reconcilers import podtemplate
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE, NamespaceRow, project_namespace
 from reconcilers.plan import Apply, Delete, Plan
 from reconcilers.ports import SecretState
 from reconcilers.rows import (
@@ -50,6 +51,7 @@ class Live:
     repositories: list[RepositoryRow] = field(default_factory=list)
     configurations: list[ConfigurationRow] = field(default_factory=list)
     secrets: dict[ObjectKey, SecretState] = field(default_factory=dict)
+    namespaces: dict[str, NamespaceRow] = field(default_factory=dict)
     unseen: set[Key] = field(default_factory=set)
     """Targets that the user may not look at."""
 
@@ -62,6 +64,7 @@ class Live:
             repositories=self.repositories,
             configurations=self.configurations,
             secrets=self.secrets,
+            namespaces=self.namespaces,
         )
 
 
@@ -70,6 +73,7 @@ async def look(cluster: Cluster, subjects: Subjects, console: Console) -> Live:
     live = Live(subjects, {name: blueprint.row for name, blueprint in subjects.blueprints.items()})
     await _complete_targets(cluster, live, console)
     await _find_blueprints(cluster, live, console)
+    await _find_namespaces(cluster, live, console)
     namespaces = {key.namespace for key in subjects.targets}
     for row in live.blueprints.values():
         namespaces.update(_namespaces_of(row))
@@ -193,6 +197,21 @@ async def _find_blueprints(cluster: Cluster, live: Live, console: Console) -> No
             console.warning(f"BackupBlueprint {name}: {answer}")
         elif answer is not None:
             live.blueprints[name] = project_blueprint(answer)
+
+
+async def _find_namespaces(cluster: Cluster, live: Live, console: Console) -> None:
+    """The Namespaces of the targets: a file that holds one says what it will be."""
+    names = sorted({key.namespace for key in live.subjects.targets})
+
+    async def find(name: str) -> Object | None:
+        return await cluster.find(NAMESPACE, ObjectKey("", name), metadata_only=True)
+
+    for name, answer in zip(names, await cluster.each(find, names), strict=True):
+        if isinstance(answer, ApiError):
+            console.warning(f"Namespace {name}: {answer}; what its annotations and labels say is not known")
+        elif answer is not None:
+            live.namespaces[name] = project_namespace(answer)
+    live.namespaces.update(live.subjects.namespaces)
 
 
 def _namespaces_of(row: BlueprintRow) -> Iterator[str]:

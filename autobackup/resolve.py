@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection
 
-from autobackup import report
+from autobackup import explanation, report
 from autobackup.cli import complete_files
 from autobackup.console import Console
 from autobackup.exits import ExitCode, UsageError
@@ -27,7 +27,8 @@ Print exactly the objects that the operator would apply for annotated targets an
 
 Files are YAML or JSON with one object or many; a directory stands for the manifests in it, '-' for stdin.
 Blueprints may also be among the targets, as may Repositories and BackupConfigurations: then they count as
-existing. Objects that cannot be targets are passed over.
+existing. So may Namespaces, whose annotations count for the targets in them. Objects that cannot be targets are
+passed over.
 
 The uid of a target is known to the cluster only. Where the file does not have it, it is left empty in
 ownerReferences, and such an object cannot be applied by hand; --diff takes the uid from the cluster.
@@ -44,6 +45,7 @@ EXAMPLES = """\
   {prog} -b blueprint.yaml -f manifests/ -o name
   helm template shop ./chart | {prog} -b blueprint.yaml -f - -n shop
   {prog} -b blueprint.yaml -f pvc.yaml --as-if        as if it named the blueprint
+  {prog} -b blueprint.yaml -f namespace.yaml -f deployment.yaml --explain
   {prog} -b blueprint.yaml -f deployment.yaml --diff  what would change in the cluster
 """
 
@@ -77,6 +79,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--diff", action="store_true", help="compare with the live objects of a cluster")
     parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig for --diff")
+    parser.add_argument(
+        "--explain", action="store_true", help="print each setting with its value and who decided it, not the objects"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings and notes, only errors")
 
 
@@ -95,10 +100,23 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
         report.tell_not_annotated(console, subjects)
         return ExitCode.PROBLEM
     report.tell_passed_over(console, subjects)
+    if options.explain:
+        console.result(_explained(plans, subjects, options.output, ascii_only=console.ascii_only))
+        return ExitCode.PROBLEM if bad or also_bad else ExitCode.OK
     _tell_gaps(console, plans)
     bodies = [finished(step.body) for plan in plans.values() for step in applied(plan)]
     console.result(render(bodies, options.output or "yaml", ascii_only=console.ascii_only))
     return ExitCode.PROBLEM if bad or also_bad else ExitCode.OK
+
+
+def _explained(plans: dict[Key, Plan], subjects: Subjects, output: str | None, *, ascii_only: bool) -> str:
+    """The explanation of each target with each of its blueprints."""
+    found = []
+    for key, plan in plans.items():
+        space = subjects.namespaces.get(key.namespace)
+        around = space.annotations if space else ()
+        found += explanation.explain(plan, key, subjects.targets[key].row, around=around, live={})
+    return explanation.render(found, output or "table", ascii_only=ascii_only)
 
 
 async def _compare(options: argparse.Namespace, console: Console) -> ExitCode:
@@ -156,6 +174,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("no target given; name its file with -f, or '-f -' for stdin")
     if [*options.blueprints, *options.files].count(STDIN) > 1:
         raise UsageError("stdin is given twice; give '-' once, it may hold blueprints and targets")
+    if options.explain and options.diff:
+        raise UsageError("--explain does not go with --diff; 'autobackup explain' looks into a cluster")
+    if options.explain and options.output == "name":
+        raise UsageError("-o name does not go with --explain; use -o json or -o yaml, or leave it out for a table")
     if options.diff and options.output == "yaml":
         raise UsageError("-o yaml does not go with --diff; leave it out for a text, or use -o json or -o name")
     if not options.diff and (options.kubeconfig or options.context):

@@ -119,6 +119,7 @@ class Snapshot:
             repositories=subjects.repositories.values(),
             configurations=subjects.configurations.values(),
             secrets=dict.fromkeys(subjects.secrets, SecretState.FOUND),
+            namespaces=subjects.namespaces,
         )
 
     def settle(self, plan: Plan) -> None:

@@ -29,6 +29,7 @@ from reconcilers.errors import show
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import PROVIDERS
+from reconcilers.namespace import NAMESPACE, NamespaceRow, project_namespace
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.rows import (
     BlueprintRow,
@@ -104,6 +105,7 @@ class Subjects:
     repositories: dict[ObjectKey, RepositoryRow] = field(default_factory=dict)
     configurations: dict[ObjectKey, ConfigurationRow] = field(default_factory=dict)
     secrets: set[ObjectKey] = field(default_factory=set)
+    namespaces: dict[str, NamespaceRow] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     as_if: str = ""
     """The annotation that targets without one were given."""
@@ -149,6 +151,9 @@ def _take(found: Subjects, manifest: Manifest, namespace: str) -> None:
     elif kind == CONFIGURATION.kind and _serves(CONFIGURATION, api_version, manifest):
         configuration = project_configuration(_completed(manifest, metadata, namespace))
         _once(found.configurations, configuration.key, configuration, manifest)
+    elif kind == NAMESPACE.kind and api_version == NAMESPACE.api_version:
+        space = project_namespace(_completed(manifest, metadata, ""))
+        _once(found.namespaces, space.name, space, manifest)
     elif kind == "Secret" and api_version == "v1":
         found.secrets.add(ObjectKey(_namespace(metadata, namespace), metadata["name"]))
     elif asked.BLUEPRINT in (metadata.get("annotations") or {}):

@@ -107,6 +107,8 @@ class Overridable:
     permission: str
     """The field of `spec.overrides` that permits it; without that field it is refused (`schedule` excepted)."""
     parse: Callable[[str], Any]
+    sets: str
+    """The field of a BackupConfiguration that it sets, or sets parts of."""
     pattern: str = r"^[\s\S]*\S[\s\S]*$"
     """A regular expression of ECMA 262 that every accepted value matches, for editors."""
 
@@ -128,6 +130,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "schedule",
             check_text,
+            "schedule",
             r"^\s*(@\S+(\s+\S+)?|\S+(\s+\S+){4})\s*$",
         ),
         Overridable(
@@ -142,6 +145,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "retention",
             retention.parse,
+            "retentionPolicy",
             r"^\s*([a-z0-9][a-z0-9.-]*|\s*(last|hourly|daily|weekly|monthly|yearly|tags)\s*=[^,]+"
             r"(,\s*(last|hourly|daily|weekly|monthly|yearly|tags)\s*=[^,]+)*)\s*$",
         ),
@@ -157,6 +161,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "runtime",
             runtime.parse,
+            "runtimeSettings",
             r"^\s*[^,=]+(\s*=[^,]+)?(,\s*(memory|cpu|nice|ionice|priority-class)\s*=[^,]+)*\s*$",
         ),
         Overridable(
@@ -169,17 +174,20 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "exclude",
             exclusions,
+            "target.exclude",
         ),
         Overridable(
             Description(HISTORY, "number", _ALL, "Number of finished BackupSessions to keep.", "5"),
             "backupHistoryLimit",
             lambda text: number(text, what="a number of BackupSessions"),
+            "backupHistoryLimit",
             r"^\s*[0-9]{1,9}\s*$",
         ),
         Overridable(
             Description(TIMEOUT, "duration", _ALL, "Longest time that a backup may take.", "2h"),
             "timeOut",
             duration,
+            "timeOut",
             r"^\s*([0-9]+([.][0-9]*)?(ns|us|µs|μs|ms|s|m|h))+\s*$",
         ),
         Overridable(
@@ -192,6 +200,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "retry",
             retry,
+            "retryConfig",
             r"^\s*[0-9]{1,4}\s*(,\s*delay\s*=\s*\S+\s*)?$",
         ),
         Overridable(
@@ -204,6 +213,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "paused",
             truth,
+            "paused",
             r"^\s*(true|false)\s*$",
         ),
         Overridable(
@@ -216,6 +226,7 @@ OVERRIDABLE: dict[str, Overridable] = {
             ),
             "backupArgs",
             arguments,
+            "target.args",
         ),
     )
 }

@@ -49,8 +49,8 @@ DEFAULT, ERROR, NO_FILES = 0, 1, 4
 @pytest.mark.parametrize(
     ("words", "found", "directive"),
     [
-        (("",), ["run", "resolve", "check", "debug", "version", "completion"], NO_FILES),
-        ((), ["run", "resolve", "check", "debug", "version", "completion"], NO_FILES),
+        (("",), ["run", "resolve", "explain", "check", "debug", "version", "completion"], NO_FILES),
+        ((), ["run", "resolve", "explain", "check", "debug", "version", "completion"], NO_FILES),
         (("re",), ["resolve"], NO_FILES),
         (("zzz",), [], NO_FILES),
         (("--debug", "ver"), ["version"], NO_FILES),
@@ -66,6 +66,8 @@ DEFAULT, ERROR, NO_FILES = 0, 1, 4
         (("resolve", "--as-if", "-o", "j"), ["json"], NO_FILES),
         (("resolve", "--as-if", "x", "-o", "j"), ["json"], NO_FILES),
         (("debug", "p"), ["plan"], NO_FILES),
+        (("explain", "dep"), ["deployment/", "deploymentconfig/"], NO_FILES),
+        (("explain", "deployment/shop", "-o", "t"), ["table"], NO_FILES),
         (("completion", "z"), ["zsh"], NO_FILES),
         (("completion", "zsh", ""), [], NO_FILES),
         (("run", "--kubeconfig", ""), [], DEFAULT),
