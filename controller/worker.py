@@ -366,9 +366,8 @@ class Worker:
                 # The kind is not served at present. Whether the target is gone can be told when it is served again.
                 queue.requeue(key, after=self._m.clock.uniform(*SLOW_RETRY), reason="kind not served")
                 return "requeue_after"
-            if plan.due is None:
-                queue.forget(key)
-            else:
+            queue.forget(key)
+            if plan.due is not None:
                 queue.requeue(key, after=max(1.0, plan.due), reason="due")
             return "success"
         match again.verdict.kind:
