@@ -73,10 +73,15 @@ class Operator:
         """Until it has looked at this many targets, found or made all of them right, and has nothing left to do."""
         deadline = monotonic() + _PATIENCE
         while True:
-            readings = self.readings()
+            try:
+                readings = self.readings()
+            except OSError as error:
+                self._check(deadline, f"it has no metrics yet: {error}")
+                sleep(0.01)
+                continue
             configured = sum(value for name, value in readings.items() if _is_configured(name))
             busy = sum(value for name, value in readings.items() if name.startswith("workqueue_depth"))
-            busy += readings.get('workqueue_unfinished_work_seconds{name="autobackup"}', 0.0)
+            busy += sum(value for name, value in readings.items() if name.startswith("workqueue_unfinished_work"))
             if configured >= targets and not busy:
                 return
             self._check(deadline, f"{configured:.0f} of {targets} targets are configured")

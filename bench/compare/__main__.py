@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
 from typing import Any
 
 from bench import machine
 from bench.compare.cells import Cells
 from bench.compare.contestants import Contestant, Field
+from bench.compare.controllers import Side
 from bench.compare.measures.caches import Caches
-from bench.compare.options import CACHE_GROUPS, Options
+from bench.compare.measures.life import COSTED, OPERATOR_RSS, Life
+from bench.compare.measures.targets import Targets
+from bench.compare.options import CACHE_GROUPS, TARGET_GROUPS, Options
 from bench.compare.report import report
 from bench.fleet import Fleet
 from bench.progress import Progress
@@ -40,6 +44,11 @@ class Run:
         for size in self._options.sizes:
             if self._options.only & set(CACHE_GROUPS):
                 self._measure_caches(size)
+        for size in self._options.sizes:
+            if self._options.only & set(TARGET_GROUPS) and size <= self._options.most_targets:
+                self._measure_controllers(size)
+        if "cost" in self._options.only:
+            self._measure_cost()
 
     def _measure_caches(self, size: int) -> None:
         options = self._options
@@ -55,6 +64,17 @@ class Run:
             for chosen, rounds in ((quick, options.rounds), (slow, 1)):
                 if chosen:
                     self._measure_some(caches, chosen, rounds, size)
+            if "memory" in options.only:
+                self._measure_operators(scene)
+
+    def _measure_operators(self, scene: Scene) -> None:
+        """What the controllers weigh as a whole; the objects that ours makes are right in the peer's eyes too."""
+        sides = self._sides([scene, scene])
+        with sides[0].running() as operator:
+            operator.wait_settled(scene.fleet.annotated)
+            scene.wait_quiet()
+        life = Life(sides, self.cells, self._progress)
+        life.restart(targets=scene.fleet.annotated, rounds=2, memory=OPERATOR_RSS, size=scene.fleet.objects)
 
     def _measure_some(self, caches: Caches, chosen: list[Contestant], rounds: int, size: int) -> None:
         options = self._options
@@ -65,10 +85,58 @@ class Run:
             with self._group(f"stall {size}"):
                 caches.stalls(chosen, rounds=rounds)
         if "memory" in options.only:
-            caches.memory(chosen, rounds=min(rounds, 3))
+            with self._group(f"memory {size}"):
+                caches.memory(chosen, rounds=min(rounds, 3))
         if "events" in options.only:
             with self._group(f"events {size}"):
                 caches.events(chosen, rounds=min(rounds, 3), count=options.events)
+
+    def _measure_controllers(self, size: int) -> None:
+        options, only, progress = self._options, self._options.only, self._progress
+        with ExitStack() as stack:
+            sides = self._sides(list(self._scenes(stack, Fleet(size, size))))
+            targets = Targets(sides, self.cells, progress, trials=options.trials)
+            life = Life(sides, self.cells, progress)
+            with ExitStack() as running:
+                operators = []
+                for side in sides:
+                    started = perf_counter()
+                    operator = running.enter_context(side.running())
+                    targets.first(side, operator, started=started)
+                    operators.append(operator)
+                if only & {"latency", "rollout"}:
+                    with self._group(f"latency {size}"):
+                        targets.latency(rounds=options.rounds)
+                if "rollout" in only:
+                    with self._group(f"rollout {size}"):
+                        targets.rollout(operators, rounds=options.rounds)
+                if "recovery" in only:
+                    with self._group(f"recovery {size}"):
+                        life.recovery(operators, rounds=min(3, options.rounds))
+                if "idle" in only:
+                    life.idle(seconds=options.idle)
+            if "restart" in only:
+                with self._group(f"restart {size}"):
+                    life.restart(targets=size, rounds=options.rounds)
+
+    def _measure_cost(self) -> None:
+        with ExitStack() as stack:
+            scenes = list(self._scenes(stack, Fleet(COSTED, 0)))
+            Life(self._sides(scenes), self.cells, self._progress).cost()
+
+    def _scenes(self, stack: ExitStack, fleet: Fleet) -> Iterator[Scene]:
+        """One control plane for each controller, with the same fleet."""
+        for _ in range(1 if self._field.controller is None else 2):
+            plane = stack.enter_context(ControlPlane(etcd_flags={"quota-backend-bytes": ETCD_QUOTA}))
+            scene = Scene(plane, fleet)
+            self._progress.step(f"{fleet.objects} Deployments, {fleet.annotated} of them annotated")
+            scene.prepare()
+            self.servers = scene.versions()
+            yield scene
+
+    def _sides(self, scenes: list[Scene]) -> list[Side]:
+        programs = [None] if self._field.controller is None else [None, self._field.controller]
+        return [Side(scene, program) for scene, program in zip(scenes, programs, strict=False)]
 
     @contextmanager
     def _group(self, name: str) -> Iterator[None]:

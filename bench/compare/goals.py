@@ -20,12 +20,7 @@ class Goal:
     measure: str
     against: str
     most: float
-    only_size: int = 0
-    own: str = ""
     least: bool = False
-
-    def sizes(self, cells: Cells) -> list[int]:
-        return [size for size in cells.sizes(self.measure) if self.only_size in (0, size)]
 
     @property
     def text(self) -> str:
@@ -75,7 +70,7 @@ def verdicts(cells: Cells) -> list[Verdict]:
     """Every goal at every size that was measured."""
     found = []
     for goal in GOALS:
-        for size in goal.sizes(cells):
+        for size in cells.sizes(goal.measure):
             ours = cells.get(goal.measure, size, OURS)
             if ours is None:
                 continue

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bench.compare.measures import caches
+from bench.compare.measures import caches, life, targets
 
-MEASURES = {measure.name: measure for measure in caches.MEASURES}
+MEASURES = {measure.name: measure for measure in (*caches.MEASURES, *targets.MEASURES, *life.MEASURES)}

@@ -1,0 +1,219 @@
+"""Controllers with all objects annotated: from an annotation or an edit to the objects, and what it costs.
+
+Ours and the peer run at the same time on two control planes with the same fleet, and do nothing but when they are
+asked; they are asked in turn. Latencies are taken by a watch on the fresh targets' namespace; the end of a roll-out by
+a watch on everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from bench.compare.cells import Cells, Measure
+from bench.compare.controllers import Side
+from bench.connection import MERGE, Connection, send_all
+from bench.figures import percentile
+from bench.fleet import ANNOTATION, BLUEPRINT, BLUEPRINTS, CONFIGURATIONS, REPOSITORIES, create_request, deployment
+from bench.progress import Progress
+from bench.scene import object_writes, reads
+
+LATENCY_P50 = Measure("latency-p50", "annotate → both objects applied, idle, p50", "ms")
+LATENCY_P99 = Measure("latency-p99", "annotate → both objects applied, idle, p99", "ms")
+BUSY_P50 = Measure("latency-busy-p50", "annotate → both applied during a roll-out, p50", "ms")
+BUSY_P99 = Measure("latency-busy-p99", "annotate → both applied during a roll-out, p99", "ms")
+BUSY_RATIO = Measure("latency-busy-ratio", "p99 during a roll-out ÷ own idle p99", "x")
+FIRST = Measure("first", "process start → all targets configured for the first time", "s")
+ROLLOUT = Measure("rollout", "blueprint edit → all BackupConfigurations show it", "s")
+ROLLOUT_CPU = Measure("rollout-cpu", "blueprint edit, CPU of the controller for each target", "ms")
+ROLLOUT_WRITES = Measure("rollout-writes", "blueprint edit, object writes for each target", "", counted=True)
+ROLLOUT_READS = Measure("rollout-reads", "blueprint edit, reads for each target", "", counted=True)
+
+MEASURES = (
+    LATENCY_P50,
+    LATENCY_P99,
+    BUSY_P50,
+    BUSY_P99,
+    BUSY_RATIO,
+    FIRST,
+    ROLLOUT,
+    ROLLOUT_CPU,
+    ROLLOUT_WRITES,
+    ROLLOUT_READS,
+)
+
+FRESH = "fresh"
+_PATIENCE = 600.0
+_PAUSE = 0.03
+_ASK = {"metadata": {"annotations": {ANNOTATION: BLUEPRINT}}}
+
+Event = tuple[float, dict[str, Any]]
+
+
+class Targets:
+    """What the measurements of one size share; both controllers run meanwhile."""
+
+    def __init__(self, sides: Sequence[Side], cells: Cells, progress: Progress, *, trials: int) -> None:
+        self._sides = sides
+        self._cells = cells
+        self._progress = progress
+        self._trials = trials
+        self._turn = 0
+        self._fresh: dict[str, int] = defaultdict(int)
+        self._edits: dict[str, int] = defaultdict(int)
+
+    def first(self, side: Side, operator: Any, *, started: float) -> None:
+        """All targets for the first time."""
+        self._progress.step(f"first configuration of {side.targets} targets, {side.name}")
+        operator.wait_settled(side.targets)
+        self._add(FIRST, side, perf_counter() - started)
+        side.scene.wait_quiet()
+
+    def latency(self, *, rounds: int) -> None:
+        """One target after the other, ours and theirs in turn."""
+        asyncio.run(self._prepare_fresh(rounds * self._trials))
+        for _ in range(rounds):
+            self._progress.step(f"annotate until both objects are applied, {self._sides[0].targets} targets")
+            for side, seconds in zip(self._sides, asyncio.run(self._latency()), strict=True):
+                self._add(LATENCY_P50, side, median(seconds) * 1e3)
+                self._add(LATENCY_P99, side, percentile(seconds, 0.99) * 1e3)
+
+    async def _latency(self) -> list[list[float]]:
+        async with AsyncExitStack() as stack:
+            seats = [await Seat.open(side, stack) for side in self._sides]
+            seconds: list[list[float]] = [[] for _ in seats]
+            for trial in range(self._trials):
+                for seat, samples in zip(seats, seconds, strict=True):
+                    samples.append(await seat.annotate(self._next(seat.side)))
+                    await asyncio.sleep(_PAUSE)
+                self._progress.count(trial + 1, self._trials)
+            return seconds
+
+    def rollout(self, operators: Sequence[Any], *, rounds: int) -> None:
+        """Edits of the blueprint: first by themselves, then while targets are annotated."""
+        asyncio.run(self._prepare_fresh(rounds * self._trials))
+        for turn in range(rounds):
+            for side, operator in zip(self._sides, operators, strict=True):
+                self._progress.step(f"blueprint edit over {side.targets} targets, {side.name}, {turn + 1} of {rounds}")
+                mark, spent = side.scene.plane.audit_log.mark(), operator.cpu_seconds
+                self._add(ROLLOUT, side, asyncio.run(self._edit(side)))
+                operator.wait_settled(side.targets)
+                side.scene.wait_quiet()
+                count = side.targets + self._fresh[side.name]
+                sent = side.scene.requests(mark)
+                self._add(ROLLOUT_CPU, side, (operator.cpu_seconds - spent) / count * 1e3)
+                self._add(ROLLOUT_WRITES, side, len(object_writes(sent)) / count)
+                self._add(ROLLOUT_READS, side, len(reads(sent)) / count)
+        for turn in range(rounds):
+            for side, operator in zip(self._sides, operators, strict=True):
+                self._progress.step(f"annotate during a blueprint edit, {side.name}, {turn + 1} of {rounds}")
+                seconds = asyncio.run(self._busy(side))
+                self._add(BUSY_P50, side, median(seconds) * 1e3)
+                self._add(BUSY_P99, side, percentile(seconds, 0.99) * 1e3)
+                idle = self._cells.get(LATENCY_P99.name, side.targets, side.name)
+                if idle is not None:
+                    self._add(BUSY_RATIO, side, percentile(seconds, 0.99) * 1e3 / idle.value)
+                operator.wait_settled(side.targets)
+                side.scene.wait_quiet()
+
+    async def _edit(self, side: Side) -> float:
+        async with Connection(side.scene.plane) as connection:
+            return await self._edit_over(connection, side)
+
+    async def _edit_over(self, connection: Connection, side: Side) -> float:
+        """Until each of them has shown the edit."""
+        self._edits[side.name] += 1
+        edit = self._edits[side.name]
+        schedule = f"{edit % 60} {edit // 60} * * *"
+        async with connection.watch(CONFIGURATIONS) as events, asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
+            started = perf_counter()
+            change = {"spec": {"schedule": schedule}}
+            path = f"{BLUEPRINTS}/{BLUEPRINT}"
+            group.create_task(connection.request("PATCH", path, body=change, content_type=MERGE))
+            done, wanted = set(), side.targets + self._fresh[side.name]
+            async for at, event in events:
+                if event["object"]["spec"].get("schedule") == schedule:
+                    done.add(event["object"]["metadata"]["uid"])
+                if len(done) >= wanted:
+                    return at - started
+        raise EOFError(f"the watch ended before all of {wanted} targets showed the edit")
+
+    async def _busy(self, side: Side) -> list[float]:
+        """Annotate one target after the other for as long as the roll-out goes on."""
+        seconds: list[float] = []
+        async with AsyncExitStack() as stack:
+            seat = await Seat.open(side, stack)
+            async with asyncio.TaskGroup() as group:
+                edit = group.create_task(self._edit(side))
+                await asyncio.sleep(_PAUSE)
+                while not edit.done() and len(seconds) < self._trials:
+                    seconds.append(await seat.annotate(self._next(side)))
+                    await asyncio.sleep(_PAUSE)
+        return seconds
+
+    async def _prepare_fresh(self, count: int) -> None:
+        """Deployments that do not ask for backup yet."""
+        for side in self._sides:
+            base = self._fresh[side.name]
+            async with Connection(side.scene.plane) as connection:
+                if base == 0:
+                    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FRESH}}
+                    await connection.request("POST", "/api/v1/namespaces", body=body)
+                requests = [create_request(deployment(_name(base + number), FRESH)) for number in range(count)]
+                await send_all(connection, requests, in_flight=8)
+
+    def _next(self, side: Side) -> str:
+        number = self._fresh[side.name]
+        self._fresh[side.name] += 1
+        return _name(number)
+
+    def _add(self, measure: Measure, side: Side, value: float) -> None:
+        self._cells.add(measure.name, side.targets, side.name, value)
+
+
+def _name(number: int) -> str:
+    return f"fresh-{number:05d}"
+
+
+class Seat:
+    """Where a side is watched from: a connection and two watches on the namespace of the fresh targets."""
+
+    def __init__(self, side: Side, connection: Connection, watches: Sequence[AsyncIterator[Event]]) -> None:
+        self.side = side
+        self._connection = connection
+        self._watches = watches
+
+    @classmethod
+    async def open(cls, side: Side, stack: AsyncExitStack) -> Seat:
+        connection = await stack.enter_async_context(Connection(side.scene.plane))
+        watches = [
+            await stack.enter_async_context(connection.watch(_within(collection, FRESH)))
+            for collection in (REPOSITORIES, CONFIGURATIONS)
+        ]
+        return cls(side, connection, watches)
+
+    async def annotate(self, name: str) -> float:
+        """Seconds until both objects of this target were seen."""
+        started = perf_counter()
+        path = f"/apis/apps/v1/namespaces/{FRESH}/deployments/{name}"
+        await self._connection.request("PATCH", path, body=_ASK, content_type=MERGE)
+        async with asyncio.timeout(_PATIENCE):
+            seen = [await _appears(events, name) for events in self._watches]
+        return max(seen) - started
+
+
+def _within(collection: str, namespace: str) -> str:
+    root, _, plural = collection.rpartition("/")
+    return f"{root}/namespaces/{namespace}/{plural}"
+
+
+async def _appears(events: AsyncIterator[Event], name: str) -> float:
+    async for at, event in events:
+        if event["type"] == "ADDED" and event["object"]["metadata"]["name"].endswith(name):
+            return at
+    raise EOFError(f"the watch ended before an object for {name} appeared")
