@@ -24,7 +24,7 @@ from reconcilers.location import enclosing
 from reconcilers.mapping import mark_index
 from reconcilers.marks import PRODUCT
 from reconcilers.namespace import NamespaceRow
-from reconcilers.plan import Apply, Delete, Plan
+from reconcilers.plan import Apply, Delete, Plan, Wish
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import SecretSight, SecretState
 from reconcilers.rows import (
@@ -193,5 +193,6 @@ class Snapshot:
     def effective(self, uid: str, fingerprint: str) -> str:
         return ""
 
-    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
-        return SecretSight(self._secrets.get(key, SecretState.UNCHECKED))
+    def storage_secret(self, key: ObjectKey, provider: str, wish: Wish | None) -> SecretSight:
+        # What a plan comes to is shown, not that a copy has to be there first.
+        return SecretSight(SecretState.FOUND if wish else self._secrets.get(key, SecretState.UNCHECKED))

@@ -1,4 +1,4 @@
-"""The one writer of Repositories, BackupConfigurations and statuses.
+"""The one writer of Repositories, BackupConfigurations, statuses and copies of storage Secrets.
 
 Every write goes through here: server-side apply with one field manager, the uid of the object when it is known, a
 deadline, a bound on what is in flight. Nothing is written to a target, ever.
@@ -22,6 +22,7 @@ from cachetools import LRUCache
 
 from controller.answers import read_object, require_definite, require_deletion
 from controller.inflight import InFlight
+from controller.secretcontent import SecretContent
 from informers.clock import Clock
 from informers.errors import Conflict, NotFound, TooManyRequests
 from informers.resource import ObjectKey, Resource
@@ -34,6 +35,7 @@ from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import GROUP, TARGETS
 from reconcilers.marks import PRODUCT
 from reconcilers.plan import Apply, ApplyStatus, Delete
+from reconcilers.secretcopy import SECRET, ApplySecret, Copy, DeleteSecret, project_copy
 
 SECONDS = 10.0
 """Deadline of a write, for the server (`?timeout=`) and for us."""
@@ -82,6 +84,8 @@ class Applier:
 
     async def apply(self, step: Apply) -> Written:
         """Apply one object. One that is new must not exist, and is not forced, so that nothing is taken over."""
+        if step.resource == SECRET:
+            raise NotOurs(f"apply Secret {step.key}: copies are written by apply_secret alone")
         query = {"fieldManager": step.manager, **_EVERY}
         if step.force:
             query["force"] = "true"
@@ -118,6 +122,8 @@ class Applier:
     async def delete(self, step: Delete) -> Written | None:
         """Delete one object if its target, looked at live, does not ask for it. None when nothing was done."""
         target = None
+        if step.resource == SECRET:
+            raise NotOurs(f"delete Secret {step.key}: copies are deleted by delete_secret alone")
         if not step.moved:
             live = await self._look_at(step.target)
             if live is not None and _names(live, step.blueprint):
@@ -139,6 +145,34 @@ class Applier:
                 return None
             raise
         return Written(step.resource, step.key, step.uid, 0, target)
+
+    async def apply_secret(self, step: ApplySecret, content: SecretContent) -> Copy:
+        """Write a copy of a storage Secret: data of the source, nothing else of it. One that is new must not exist. The
+        answer is metadata: what was sent does not come back."""
+        identity = {"uid": step.uid} if step.uid else {"resourceVersion": _NOT_THERE}
+        body = {
+            "apiVersion": SECRET.api_version,
+            "kind": SECRET.kind,
+            "type": "Opaque",
+            "metadata": {**step.metadata, **identity},
+            "data": content.data_for(step.keys, identity=step.identity),
+        }
+        query = {"fieldManager": PRODUCT, **_EVERY, **({"force": "true"} if step.uid else {})}
+        return project_copy(read_object(await self._write("PATCH", SECRET, step.key, query=query, body=body)))
+
+    async def delete_secret(self, step: DeleteSecret) -> None:
+        """Delete a copy if it is still the version that was looked at."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": step.uid, "resourceVersion": step.version},
+        }
+        try:
+            require_deletion(
+                await self._write("DELETE", SECRET, step.key, query={"timeout": f"{SECONDS:.0f}s"}, body=body)
+            )
+        except NotFound as error:
+            require_definite(error)
 
     async def _look_at(self, target: Key) -> Mapping[str, Any] | None:
         """The metadata of the live target; None when it does not exist."""
@@ -180,7 +214,7 @@ class Applier:
         query: Mapping[str, str],
         body: Mapping[str, Any],
     ) -> Response:
-        if resource.group != GROUP:
+        if resource.group != GROUP and resource != SECRET:
             raise NotOurs(f"{method} {resource.kind} {key.namespace}/{key.name}: not a kind of {GROUP}")
         encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         async with self._in_flight:
@@ -191,6 +225,7 @@ class Applier:
                     query=query,
                     body=encoded,
                     content_type=_APPLY if method == "PATCH" else "application/json",
+                    accept=_METADATA if resource == SECRET and method == "PATCH" else "application/json",
                     timeout=SECONDS + 1.0,
                 )
             except TooManyRequests:

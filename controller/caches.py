@@ -9,16 +9,18 @@ from controller.applier import Applier
 from controller.claims import Claims
 from controller.outcomes import Outcomes
 from controller.secretcheck import StorageSecrets
+from controller.secretcopies import SecretCopies
 from controller.templates import PodTemplates
 from informers import InformerFactory, SharedInformer
 from informers.clock import Clock
 from informers.resource import ObjectKey
 from reconcilers import mapping
-from reconcilers.blueprint import provider_in
+from reconcilers.blueprint import provider_in, source_in
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
 from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
+from reconcilers.plan import Wish
 from reconcilers.ports import SecretSight, Summary
 from reconcilers.rows import (
     BLUEPRINTS,
@@ -34,6 +36,10 @@ from reconcilers.rows import (
 
 def _locations(row: RepositoryRow) -> Iterable[str]:
     return (row.location,) if row.location else ()
+
+
+def _storage_secrets(row: RepositoryRow) -> Iterable[ObjectKey]:
+    return (ObjectKey(row.namespace, row.storage_secret),) if row.storage_secret else ()
 
 
 def _enclosing(row: RepositoryRow) -> Iterable[str]:
@@ -62,7 +68,12 @@ class Caches:
         repositories = factory.informer(
             REPOSITORY,
             REPOSITORIES,
-            indexes={"target": mapping.mark_index, "location": _locations, "enclosing": _enclosing},
+            indexes={
+                "target": mapping.mark_index,
+                "location": _locations,
+                "enclosing": _enclosing,
+                "secret": _storage_secrets,
+            },
         )
         configurations = factory.informer(CONFIGURATION, CONFIGURATIONS, indexes={"target": mapping.mark_index})
         targets = {
@@ -89,6 +100,7 @@ class View:
         outcomes: Outcomes,
         templates: PodTemplates,
         secrets: StorageSecrets,
+        copies: SecretCopies,
         applier: Applier,
         clock: Clock,
         closed: bool = False,
@@ -98,6 +110,7 @@ class View:
         self._closed = closed
         self._outcomes = outcomes
         self._secrets = secrets
+        self._copies = copies
         self.claimant = claims.claimant
         self.pod_template = templates.known
         self.effective = applier.effective
@@ -149,8 +162,12 @@ class View:
     def now(self) -> float:
         return self._clock.wall().timestamp()
 
-    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
-        return self._secrets.sight(key, provider)
+    def storage_secret(self, key: ObjectKey, provider: str, wish: Wish | None) -> SecretSight:
+        return self._secrets.sight(key, provider) if wish is None else self._copies.sight(key, wish)
+
+    def blueprints_from(self, source: ObjectKey) -> Iterator[str]:
+        """The blueprints that name this source."""
+        return (row.name for row in self._caches.blueprints.store.rows() if source_in(row) == source)
 
     def providers(self, blueprints: Iterable[str]) -> set[str]:
         """The backends of blueprints; of one that cannot be used there is none."""
@@ -176,12 +193,20 @@ class View:
 
     def summary(self, blueprint: str) -> Summary:
         row = self.blueprint(blueprint)
-        provider = provider_in(row) if row else ""
+        provider, source = (provider_in(row), source_in(row)) if row else ("", None)
+        copied = self._copies.source_sight(source, blueprint=blueprint, provider=provider) if source else None
+        unseen = [copied.key] if copied is not None and copied.problem is None else []
+
+        def sight(key: ObjectKey, wish: Wish | None) -> SecretSight:
+            if not (self._secrets if wish is None else self._copies).looked_at(key):
+                unseen.append(key)
+            return self.storage_secret(key, provider, wish)
+
         summary = self._outcomes.summarise(
             blueprint,
             generation=self.generation_of(blueprint),
             # What is being deleted is left alone and waits for nothing; a volume in use may stay like that for days.
             matched=(row.key for row in self._naming(blueprint) if not row.deleting),
-            secret=lambda key: self._secrets.sight(key, provider),
+            secret=sight,
         )
-        return replace(summary, unseen=not all(self._secrets.looked_at(key) for key, _ in summary.secrets))
+        return replace(summary, source=copied, unseen=bool(unseen))

@@ -87,10 +87,14 @@ class Handlers:
 
     def secret_changed(self, secret: ObjectKey) -> None:
         """A storage Secret appeared or disappeared."""
-        for key in self._outcomes.relying_on(secret):
+        targets, blueprints = self._outcomes.relying_on(secret)
+        for key in (*targets, *map(mapping.blueprint_key, blueprints)):
             self._queue.add(key, priority=FAN_OUT, reason="storage Secret changed")
-        for name in self._outcomes.storage_secrets().get(secret, ()):
-            self._queue.add(mapping.blueprint_key(name), priority=FAN_OUT, reason="storage Secret changed")
+
+    def source_changed(self, source: ObjectKey) -> None:
+        """A Secret that others are copied from changed."""
+        for name in self._view.blueprints_from(source):
+            self._queue.add(mapping.blueprint_key(name), priority=FAN_OUT, reason="source of storage Secrets changed")
 
     # A handler that raised has not queued what it should have; that must not wait for the next event (H3).
 

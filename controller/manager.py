@@ -27,6 +27,7 @@ from controller.brake import Brake
 from controller.caches import Caches, View
 from controller.claims import Claims
 from controller.config import Settings
+from controller.copydemand import CopyDemand
 from controller.debug import Debug
 from controller.diagnosis import lagging
 from controller.election import Election
@@ -41,6 +42,7 @@ from controller.outcomes import Outcomes
 from controller.promotion import catch_up
 from controller.recorder import EventRecorder
 from controller.secretcheck import StorageSecrets
+from controller.secretcopies import SecretCopies
 from controller.server import Checks
 from controller.serverversion import ServerVersion
 from controller.serving import serve
@@ -206,12 +208,21 @@ class Operator:
             wanted=self._storage_secrets,
             changed=self._secret_changed,
         )
+        self._copies = SecretCopies(
+            fenced,
+            clock,
+            applier=applier,
+            demand=CopyDemand(self._caches, self._outcomes),
+            changed=self._secret_changed,
+            source_changed=self._source_changed,
+        )
         self.view = View(
             self._caches,
             claims=claims,
             outcomes=self._outcomes,
             templates=templates,
             secrets=self._secrets,
+            copies=self._copies,
             applier=applier,
             clock=clock,
             closed=settings.require_allowed_namespaces,
@@ -232,7 +243,7 @@ class Operator:
             clock=clock,
             metrics=metrics,
             emit=self._recorder.emit,
-            secrets_wanted=self._secrets.wake,
+            secrets_wanted=self._wake_secrets,
         )
         self.debug = Debug(
             informers=self._statuses, queue=self._queue, view=self.view, recorded=self._outcomes.of, clock=clock
@@ -293,6 +304,7 @@ class Operator:
         async with asyncio.TaskGroup() as pool:
             pool.create_task(self._recorder.run())
             pool.create_task(self._secrets.run())
+            pool.create_task(self._copies.run())
             for worker in workers(self._machinery, self._settings.workers):
                 pool.create_task(worker.run())
 
@@ -301,6 +313,13 @@ class Operator:
 
     def _lagging(self) -> str:
         return lagging(self._statuses(), self._watching.failure)
+
+    def _wake_secrets(self) -> None:
+        self._secrets.wake()
+        self._copies.wake()
+
+    def _source_changed(self, source: ObjectKey) -> None:
+        self._handlers.source_changed(source)
 
     def _storage_secrets(self) -> dict[ObjectKey, set[str]]:
         """Each storage Secret that a target relies on, with the backends it is for."""

@@ -10,13 +10,13 @@ than the target: credentials in it are replaced on the way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from controller.redaction import scrub
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
-from reconcilers.plan import Outcome, State
+from reconcilers.plan import Outcome, State, Wish
 from reconcilers.ports import SecretSight, Summary
 from reconcilers.reasons import Reason
 
@@ -38,6 +38,7 @@ class Outcomes:
         self._by_target: dict[Key, tuple[Outcome, ...]] = {}
         self._by_blueprint: dict[str, dict[Key, tuple[Outcome, int]]] = {}
         self._conflicted: set[Key] = set()
+        self._by_secret: dict[ObjectKey, dict[tuple[Key, str], Wish | None]] = {}
 
     def record(
         self, target: Key, outcomes: tuple[Outcome, ...], generation_of: Callable[[str], int]
@@ -58,9 +59,11 @@ class Outcomes:
             if known is None or known != (outcome, generation):
                 touched.add(outcome.blueprint)
             old = before.pop(outcome.blueprint, None)
+            self._rely(target, old, outcome)
             if old != outcome:
                 changes.append(Change(old, outcome))
-        for gone in before:
+        for gone, old in before.items():
+            self._rely(target, old, None)
             self._drop(gone, target)
             touched.add(gone)
         if outcomes:
@@ -81,20 +84,24 @@ class Outcomes:
         return tuple(self._conflicted)
 
     def storage_secrets(self) -> dict[ObjectKey, set[str]]:
-        """Each storage Secret that a configured target relies on, with the blueprints it is for."""
-        found: dict[ObjectKey, set[str]] = {}
-        for outcome in self._all():
-            if outcome.storage_secret is not None:
-                found.setdefault(outcome.storage_secret, set()).add(outcome.blueprint)
-        return found
+        """Each storage Secret that somebody else keeps for a target, with the blueprints it is for."""
+        return {
+            secret: {blueprint for (_, blueprint), wish in users.items() if wish is None}
+            for secret, users in self._by_secret.items()
+            if None in users.values()
+        }
 
-    def relying_on(self, secret: ObjectKey) -> list[Key]:
-        """The targets whose Repository uses this storage Secret."""
-        return [
-            target
-            for target, outcomes in self._by_target.items()
-            if any(outcome.storage_secret == secret for outcome in outcomes)
-        ]
+    def wishes(self) -> dict[ObjectKey, set[Wish]]:
+        """Each storage Secret that is to be a copy, with what it is to be a copy of."""
+        found = {
+            secret: {wish for wish in users.values() if wish is not None} for secret, users in self._by_secret.items()
+        }
+        return {secret: wishes for secret, wishes in found.items() if wishes}
+
+    def relying_on(self, secret: ObjectKey) -> tuple[list[Key], set[str]]:
+        """The targets whose Repository uses this storage Secret, and the blueprints it is for."""
+        users = self._by_secret.get(secret, {})
+        return list(dict.fromkeys(target for target, _ in users)), {blueprint for _, blueprint in users}
 
     def made(self, key: ObjectKey) -> list[Key]:
         """The targets for which a Repository or BackupConfiguration of this name was made."""
@@ -119,13 +126,13 @@ class Outcomes:
         *,
         generation: int,
         matched: Iterable[Key],
-        secret: Callable[[ObjectKey], SecretSight],
+        secret: Callable[[ObjectKey, Wish | None], SecretSight],
     ) -> Summary:
         """How the targets `matched` stand with a blueprint at `generation`."""
         records = self._by_blueprint.get(blueprint, {})
         total = configured = 0
         failures, shortening = [], []
-        secrets: set[ObjectKey] = set()
+        secrets: dict[ObjectKey, Wish | None] = {}
         for target in matched:
             total += 1
             known = records.get(target)
@@ -137,7 +144,7 @@ class Outcomes:
             elif outcome.state is State.FAILED:
                 failures.append((target, outcome))
             if outcome.storage_secret is not None:
-                secrets.add(outcome.storage_secret)
+                secrets[outcome.storage_secret] = outcome.wish
             for note in outcome.warnings:
                 if note.reason is Reason.RETENTION_PENDING:
                     shortening.append((target, note.message))
@@ -147,7 +154,7 @@ class Outcomes:
             configured=configured,
             pending=total - configured - len(failures),
             failures=tuple(failures),
-            secrets=tuple((key, secret(key)) for key in sorted(secrets)),
+            secrets=tuple((key, secret(key, secrets[key])) for key in sorted(secrets)),
             shortening=tuple(sorted(shortening)),
         )
 
@@ -157,6 +164,12 @@ class Outcomes:
         if not records:
             self._by_blueprint.pop(blueprint, None)
 
-    def _all(self) -> Iterator[Outcome]:
-        for outcomes in self._by_target.values():
-            yield from outcomes
+    def _rely(self, target: Key, before: Outcome | None, after: Outcome | None) -> None:
+        """Note which storage Secret a target relies on."""
+        if before is not None and before.storage_secret is not None:
+            users = self._by_secret.get(before.storage_secret, {})
+            users.pop((target, before.blueprint), None)
+            if not users:
+                self._by_secret.pop(before.storage_secret, None)
+        if after is not None and after.storage_secret is not None:
+            self._by_secret.setdefault(after.storage_secret, {})[target, after.blueprint] = after.wish

@@ -13,13 +13,13 @@ or lacks a key is waited for by somebody.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from controller.answers import read_object, require_definite
+from controller.selfreview import may
 from informers.clock import Clock
 from informers.errors import ApiError, NotFound
 from informers.resource import ObjectKey, Resource
@@ -29,7 +29,6 @@ from reconcilers.ports import SecretSight, SecretState
 
 _SECRET = Resource("", "v1", "secrets", "Secret")
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _INTERVALS = {
     SecretState.MISSING: 15.0,
     SecretState.INCOMPLETE: 15.0,
@@ -131,20 +130,7 @@ class StorageSecrets:
             self._changed(key)
 
     async def _find(self, key: ObjectKey, before: _Found) -> _Found:
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {
-                "resourceAttributes": {
-                    "verb": "get",
-                    "resource": "secrets",
-                    "namespace": key.namespace,
-                    "name": key.name,
-                }
-            },
-        }
-        answer = await self._transport.request("POST", _REVIEWS, body=json.dumps(review).encode(), timeout=_SECONDS)
-        if not (answer.json().get("status") or {}).get("allowed"):
+        if not await may(self._transport, "get", _SECRET, key):
             return _Found(SecretState.UNCHECKED)
         path = _SECRET.object_path(key)
         try:

@@ -122,6 +122,7 @@ class Worker:
             return "requeue_after"
         if key.kind == BLUEPRINT.kind:
             plan, again = self._paced(plan_blueprint(m.view, key)), None
+            m.secrets_wanted()
         else:
             plan, again = await self._plan_target(key)
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
@@ -321,12 +322,9 @@ class Worker:
                     reason=change.after.reason.value,
                     detail=change.after.message,
                 )
-        for name in touched:
-            if name:
-                m.queue.add(
-                    mapping.blueprint_key(name), priority=CHILD_DRIFT, after=PROGRESS_SECONDS, reason="targets changed"
-                )
-        if any(change.after.storage_secret for change in changes):
+        for name in map(mapping.blueprint_key, filter(None, touched)):
+            m.queue.add(name, priority=CHILD_DRIFT, after=PROGRESS_SECONDS, reason="targets changed")
+        if touched:
             m.secrets_wanted()
 
     def _after(self, key: Key, outcome: Outcome, failures: dict[str, Verdict]) -> Outcome:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from informers.resource import ObjectKey
 from reconcilers import permission
 from reconcilers import schedule as schedules
 from reconcilers.bounds import Bounds, compile_bounds
@@ -31,6 +32,7 @@ _MOST_PROBLEMS = 10
 VERBATIM: tuple[Path, ...] = (
     ("hooks",),
     ("usagePolicy",),
+    ("storageSecret",),
     (permission.FIELD,),
     ("runtimeSettings", "container", "lifecycle"),
     ("runtimeSettings", "container", "livenessProbe"),
@@ -57,6 +59,7 @@ RULES = ("overrides", "variables")
 REPOSITORY_FIELDS = ("wipeOut", "usagePolicy")
 """Fields that a Repository takes over from its blueprint as they are, besides the backend."""
 
+_TELLS_SECRETS_APART = ({"TARGET_UID"}, {"TARGET_KIND", "TARGET_NAME"}, {"TARGET_RESOURCE", "TARGET_NAME"})
 _TELLS_APART = ({"TARGET_UID"}, {"TARGET_NAMESPACE", "TARGET_NAME"})
 
 
@@ -68,6 +71,10 @@ class Blueprint:
     template: Mapping[str, Any] = field(hash=False)
     problems: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    source: ObjectKey | None = None
+    """The Secret that storage Secrets are copies of."""
+    own_passwords: bool = False
+    """Whether each repository gets a password of its own."""
     allowed: AllowedNamespaces | None = None
     """The namespaces that may use it; known even when nothing else of it can be used. None when it does not say."""
     bounds: Bounds = field(default=Bounds(), hash=False)
@@ -121,10 +128,23 @@ def _compile(name: str, spec_json: str) -> Blueprint:
         template=template,
         problems=(*wrong, *_problems(template, spec, variables)),
         warnings=tuple(_warnings(template, spec)),
+        source=_source(spec),
+        own_passwords=bool(_source(spec) and spec["storageSecret"].get("passwordPerRepository")),
         allowed=allowed,
         bounds=bounds,
         variables=variables,
     )
+
+
+def source_in(row: BlueprintRow) -> ObjectKey | None:
+    """The source of storage Secrets that a blueprint names."""
+    return compile_blueprint(row).source
+
+
+def _source(spec: Mapping[str, Any]) -> ObjectKey | None:
+    source = (spec.get("storageSecret") or {}).get("source") or {}
+    namespace, name = str(source.get("namespace") or ""), str(source.get("name") or "")
+    return ObjectKey(namespace, name) if is_label(namespace) and is_subdomain(name) else None
 
 
 def _rules(spec: Mapping[str, Any]) -> tuple[Bounds, dict[str, Declared], list[Refusal]]:
@@ -162,6 +182,7 @@ def _problems(template: Mapping[str, Any], spec: Mapping[str, Any], variables: M
         lambda: check_namespace(template, "backupNamespace", reason=Reason.INVALID_BLUEPRINT),
         lambda: check_namespace(template, "repoNamespace", reason=Reason.INVALID_BLUEPRINT),
         lambda: check_secret(template, reason=Reason.INVALID_BACKEND),
+        lambda: _check_copies(template, spec),
     ]
     if isinstance(schedule := template.get("schedule"), str) and schedule:
         checks.append(lambda: schedules.check(schedule, field="spec.schedule"))
@@ -171,6 +192,30 @@ def _problems(template: Mapping[str, Any], spec: Mapping[str, Any], variables: M
         except Refusal as refusal:
             found.append(refusal)
     return found
+
+
+def _check_copies(template: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    """Copies have a name that an administrator can name in a Role, and one that holds a password is for one target."""
+    if "storageSecret" not in spec:
+        return
+    if _source(spec) is None:
+        raise Refusal(
+            Reason.INVALID_BLUEPRINT,
+            "spec.storageSecret.source",
+            "does not name a Secret",
+            hint="give its namespace and its name",
+        )
+    used = {ref.name for path, ref in references(template) if path == ("backend", "storageSecretName")}
+    own = bool(spec["storageSecret"].get("passwordPerRepository"))
+    if own and not any(needed <= used for needed in _TELLS_SECRETS_APART):
+        problem = "is the same for several repositories, and each is to have a password of its own"
+        hint = "put ${TARGET_KIND} and ${TARGET_NAME} into it"
+    elif used and not own:
+        problem = "has variables, and is to be the name of one copy in each namespace"
+        hint = "write one name, or ask for passwordPerRepository"
+    else:
+        return
+    raise Refusal(Reason.INVALID_BLUEPRINT, "spec.backend.storageSecretName", problem, hint=hint)
 
 
 def check_namespace(spec: Mapping[str, Any], field: str, *, reason: Reason) -> str:

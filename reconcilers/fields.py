@@ -54,6 +54,13 @@ def live_fingerprint(obj: Mapping[str, Any], *, manager: str = MANAGER) -> str:
     return "" if fields is None else digest(_cut(obj, fields))
 
 
+def owned_keys(obj: Mapping[str, Any], name: str, *, manager: str = MANAGER) -> frozenset[str]:
+    """The keys of the map `name` that `manager` applied and that nobody else set or changed since. Told without their
+    values, which need not be there."""
+    fields = (_owned(obj, manager) or {}).get(f"f:{name}") or {}
+    return frozenset(field.removeprefix("f:") for field in fields if field.startswith("f:"))
+
+
 def owned_annotation(obj: Mapping[str, Any], key: str, *, manager: str = MANAGER) -> str:
     """The value of an annotation as `manager` applied it; "" when somebody else set or changed it since."""
     metadata = (_owned(obj, manager) or {}).get("f:metadata") or {}

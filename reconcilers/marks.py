@@ -30,6 +30,7 @@ SUCCEEDED_BY = PREFIX + "succeeded-by"
 SUSPENDED = PREFIX + "suspended"
 OVERRIDES = PREFIX + "overrides"
 RETENTION_PENDING = PREFIX + "retention-pending"
+PASSWORD = PREFIX + "password"
 
 
 @dataclass(frozen=True, slots=True)

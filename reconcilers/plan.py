@@ -97,6 +97,19 @@ class State(StrEnum):
     """The input cannot be used as it is; the last good objects stay applied."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Wish:
+    """That a storage Secret be a copy of `source`, for one target with one blueprint.
+
+    `identity` is that of the repository whose own password the copy is to hold, "" when it holds the source's.
+    """
+
+    source: ObjectKey
+    blueprint: str
+    provider: str
+    identity: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something worth telling that does not stand in the way: reason and text."""
@@ -116,6 +129,7 @@ class Outcome:
     repository: ObjectKey | None = None
     configuration: ObjectKey | None = None
     storage_secret: ObjectKey | None = None
+    wish: Wish | None = None
     warnings: tuple[Note, ...] = ()
 
 

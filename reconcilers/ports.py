@@ -10,7 +10,7 @@ from typing import Protocol
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.namespace import NamespaceRow
-from reconcilers.plan import Outcome
+from reconcilers.plan import Outcome, Wish
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
 
@@ -25,6 +25,10 @@ class SecretState(StrEnum):
     MISSING = "Missing"
     INCOMPLETE = "Incomplete"
     UNCHECKED = "Unchecked"
+    FORBIDDEN = "Forbidden"
+    """It is to be a copy, and the operator may not make it."""
+    CONFLICT = "Conflict"
+    """It is to be a copy, and the name is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class SecretSight:
     state: SecretState
     missing: tuple[str, ...] = ()
     """Names of the keys that the backend needs and the Secret lacks."""
+    note: str = ""
+    """What is wrong with a copy, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSight:
+    """What stands in the way of copying from a blueprint's source: "" for nothing, None when it is not known yet."""
+
+    key: ObjectKey
+    problem: str | None
 
 
 class TargetView(Protocol):
@@ -105,7 +119,9 @@ class TargetView(Protocol):
         """
         ...
 
-    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight: ...
+    def storage_secret(self, key: ObjectKey, provider: str, wish: Wish | None) -> SecretSight:
+        """How a storage Secret stands with a backend; with a `wish`, how the copy stands that meets it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,8 @@ class Summary:
     secrets: tuple[tuple[ObjectKey, SecretSight], ...]
     shortening: tuple[tuple[Key, str], ...] = ()
     """Targets with a shorter retention that waits, and what is told about it."""
+    source: SourceSight | None = None
+    """The source of the storage Secret, where the blueprint names one."""
     unseen: bool = False
     """Whether one of the Secrets is still to be looked at for the first time since the start."""
 

@@ -105,6 +105,28 @@ class Reason(StrEnum):
     APPLY_FAILED = ("ApplyFailed", "The API server refused or did not answer a write; it is tried again.")
     INVALID_OBJECT = ("InvalidObject", "The API server's validation refused the resolved object.")
     INTERNAL_ERROR = ("InternalError", "A defect of the operator; its log has the traceback. It is tried again.")
+    # storage Secrets that are copies
+    STORAGE_SECRET_PENDING = (
+        "StorageSecretPending",
+        "The storage Secret is still to be copied; the BackupConfiguration follows.",
+        False,
+    )
+    STORAGE_SECRET_NOT_COPIED = (
+        "StorageSecretNotCopied",
+        "The storage Secret is not there and cannot be copied: its source is missing, lacks keys or does not consent.",
+    )
+    STORAGE_SECRET_FORBIDDEN = (
+        "StorageSecretForbidden",
+        "The operator lacks the right to copy the storage Secret; the message has the rule that gives it.",
+    )
+    STORAGE_SECRET_CONFLICT = (
+        "StorageSecretConflict",
+        "A Secret that the operator did not make, or that holds something else, has the name of the copy.",
+    )
+    PASSWORD_WOULD_CHANGE = (
+        "PasswordWouldChange",
+        "The Repository holds snapshots that open with another password than the blueprint would give it.",
+    )
     # warnings that do not stand in the way
     STORAGE_SECRET_MISSING = (
         "StorageSecretMissing",
@@ -181,6 +203,10 @@ class Reason(StrEnum):
     SECRETS_FOUND = ("Found", "The storage Secret exists in every namespace that needs it.", False)
     SECRETS_MISSING = ("Missing", "The storage Secret is missing in some namespaces.")
     SECRETS_INCOMPLETE = ("Incomplete", "The storage Secret lacks keys in some namespaces; the message names them.")
+    SECRETS_NOT_COPIED = ("NotCopied", "Some copies of the storage Secret cannot be made; the message says why.")
+    SOURCE_READY = ("SourceReady", "The source exists and consents to be copied.", False)
+    SOURCE_UNUSABLE = ("SourceUnusable", "The source is missing, lacks keys or does not consent; copies stay or go.")
+    SOURCE_UNKNOWN = ("SourceUnknown", "The source was not looked at yet.", False)
     SECRETS_UNCHECKED = (
         "Unchecked",
         "The operator may not read the storage Secret, or was told not to look.",

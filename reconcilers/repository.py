@@ -21,7 +21,7 @@ from reconcilers.naming import base_name, distinct_name
 from reconcilers.plan import Apply, Claim
 from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
-from reconcilers.resolve import Resolved
+from reconcilers.resolve import DERIVATION, Resolved
 from reconcilers.rows import ConfigurationRow, RepositoryRow
 
 SUCCESSION = "autobackup-succession"
@@ -80,6 +80,7 @@ def choose(
             hint="it is created again when it is gone; its finalizers say what it waits for",
         )
     if live is not None:
+        _refuse_another_password(live, resolved)
         key = live.key
     else:
         base = base_name(
@@ -120,6 +121,22 @@ def _serving(mine: Sequence[RepositoryRow], *, blueprint: str, resolved: Resolve
     same = [row for row in here if row.location == resolved.location]
     unused = [row for row in here if not (row.has_snapshots or row.succeeded_by or row.deleting)]
     return min(same or unused, key=preference, default=None)
+
+
+def _refuse_another_password(live: RepositoryRow, resolved: Resolved) -> None:
+    """A repository opens with the password that it was made with: once it holds snapshots, no other one is given."""
+    if live.has_snapshots and live.location == resolved.location and live.password != _password_of(resolved):
+        raise Refusal(
+            Reason.PASSWORD_WOULD_CHANGE,
+            "spec.storageSecret.passwordPerRepository",
+            f"would change the password of Repository {live.key}, which holds snapshots",
+            hint="take the change back, or give the blueprint another prefix; the how-to on storage Secrets has the "
+            "steps for changing a password",
+        )
+
+
+def _password_of(resolved: Resolved) -> str:
+    return DERIVATION if resolved.password else ""
 
 
 def _marks_succession(row: RepositoryRow, *, blueprint: str, blueprints: Sequence[str]) -> bool:
@@ -187,7 +204,10 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
             "name": choice.key.name,
             "namespace": choice.key.namespace,
             "labels": marks.labels_of(mark),
-            "annotations": marks.annotations_of(mark),
+            "annotations": {
+                **marks.annotations_of(mark),
+                **({marks.PASSWORD: _password_of(resolved)} if resolved.password else {}),
+            },
         },
         "spec": dict(resolved.repository),
     }

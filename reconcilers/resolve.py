@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from informers.resource import ObjectKey
 from reconcilers import annotations as asked
 from reconcilers import declared, layers, podtemplate, slots
 from reconcilers import schedule as schedules
@@ -29,6 +30,9 @@ from reconcilers.rows import TargetRow
 from reconcilers.template import Path, Reference, render
 from reconcilers.variables import substitute, values
 
+DERIVATION: Final = "v1"
+"""How passwords are derived. Another way needs another name: a repository opens with the one that it was made with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -46,6 +50,10 @@ class Resolved:
     retention: Mapping[str, Any] = field(default_factory=dict)
     """The retention of the blueprint, whatever the configuration has."""
     origins: Mapping[str, Layer] = field(default_factory=dict)
+    source: ObjectKey | None = None
+    """The Secret that the storage Secret is to be a copy of."""
+    password: str = ""
+    """Which password of its own the repository gets; "" for the one that is in the Secret."""
 
 
 def needs_pod_template(target: TargetRow) -> bool:
@@ -110,6 +118,8 @@ def resolve(
         configuration=configuration,
         retention=spec.get("retentionPolicy") or {},
         origins=origins,
+        source=blueprint.source,
+        password=f"{DERIVATION} {location}" if blueprint.own_passwords else "",
     )
 
 

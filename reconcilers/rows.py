@@ -108,6 +108,8 @@ class RepositoryRow:
     succeeded_by: str
     storage_secret: str
     created: str = ""
+    password: str = ""
+    """How the repository's own password was derived; "" when it has none."""
 
     @property
     def key(self) -> ObjectKey:
@@ -225,6 +227,7 @@ def project_repository(obj: Mapping[str, Any]) -> RepositoryRow:
         succeeded_by=str((metadata.get("annotations") or {}).get(marks.SUCCEEDED_BY, "")) if mark else "",
         storage_secret=str(backend.get("storageSecretName") or "") if mark else "",
         created=str(metadata.get("creationTimestamp") or "") if mark else "",
+        password=str((metadata.get("annotations") or {}).get(marks.PASSWORD, "")) if mark else "",
     )
 
 

@@ -51,10 +51,16 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
         "RetentionPending",
         "A target is to keep fewer snapshots than now, and its grace period has not passed. Absent otherwise.",
     ),
+    (
+        "StorageSecretSource",
+        "The Secret that storage Secrets are copied from exists and consents; only where the blueprint names one.",
+    ),
 )
 
 
 _OURS = frozenset(name for name, _ in CONDITIONS)
+_WITH_EVENTS = ("Ready", "TargetsConfigured", "StorageSecretsFound", "StorageSecretSource", "LocationDistinct")
+_NOT_COPIED = (SecretState.FORBIDDEN, SecretState.CONFLICT)
 
 
 def plan_blueprint(view: BlueprintView, key: Key) -> Plan:
@@ -117,6 +123,7 @@ def _conditions(row: BlueprintRow, blueprint: Blueprint, summary: Summary) -> tu
         ),
         _secrets_found(row, summary),
         *_retention_pending(row, summary),
+        *_source(row, summary),
     ]
     return tuple(sorted(found, key=lambda condition: condition.type))
 
@@ -144,6 +151,22 @@ def _retention_pending(row: BlueprintRow, summary: Summary) -> list[Condition]:
     return [_condition(row, "RetentionPending", True, Reason.GRACE_PERIOD, f"{target}: {told}{more}")]
 
 
+def _source(row: BlueprintRow, summary: Summary) -> list[Condition]:
+    if summary.source is None:
+        return []
+    key, problem = summary.source.key, summary.source.problem
+    if problem is None:
+        return [_condition(row, "StorageSecretSource", None, Reason.SOURCE_UNKNOWN, f"{key} was not looked at yet")]
+    if problem:
+        return [_condition(row, "StorageSecretSource", False, Reason.SOURCE_UNUSABLE, problem)]
+    message = (
+        f"copied from {key} to {len(summary.secrets)} Secrets"
+        if summary.secrets
+        else f"{key} can be copied; no target needs it yet"
+    )
+    return [_condition(row, "StorageSecretSource", True, Reason.SOURCE_READY, message)]
+
+
 def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
     missing = [f"{key.namespace}/{key.name}" for key, sight in summary.secrets if sight.state is SecretState.MISSING]
     incomplete = [
@@ -158,6 +181,10 @@ def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
     if incomplete:
         message = f"{_first(incomplete)}; add the keys and backups can run"
         return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_INCOMPLETE, message)
+    failed = [sight.note for _, sight in summary.secrets if sight.state in _NOT_COPIED]
+    if failed:
+        message = f"{len(failed)} of {len(summary.secrets)} copies cannot be made: {failed[0]}"
+        return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_NOT_COPIED, message)
     if unchecked:
         message = (
             f"not looked at in {len(unchecked)} of {len(summary.secrets)} namespaces: the operator has no right to "
@@ -239,7 +266,7 @@ def _events(row: BlueprintRow, conditions: tuple[Condition, ...]) -> list[EventI
     found = []
     for condition in conditions:
         old = before.get(condition.type)
-        if condition.type not in ("Ready", "TargetsConfigured", "StorageSecretsFound", "LocationDistinct"):
+        if condition.type not in _WITH_EVENTS:
             continue
         changed = old is None or (old.status, old.reason) != (condition.status, condition.reason)
         bad = condition.status == "False"

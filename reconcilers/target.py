@@ -13,16 +13,24 @@ from dataclasses import dataclass
 
 from informers.resource import ObjectKey
 from reconcilers import annotations as asked
-from reconcilers import backupconfiguration, grace, permission, podtemplate, registry, repository, suspension
+from reconcilers import (
+    backupconfiguration,
+    grace,
+    permission,
+    podtemplate,
+    registry,
+    repository,
+    storagesecret,
+    suspension,
+)
 from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.layers import Annotations
-from reconcilers.location import provider_of
 from reconcilers.plan import Claim, Delete, Note, Outcome, Plan, ReadPodTemplate, State, Step
 from reconcilers.podtemplate import PodTemplate
-from reconcilers.ports import Claimant, SecretState, TargetView
+from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
 from reconcilers.resolve import Resolved, needs_pod_template, resolve
 from reconcilers.rows import ConfigurationRow, TargetRow
@@ -228,6 +236,22 @@ def _plan_one(
             outcome, steps=tuple(step for each in mine for step in suspension.resume(each)) if permitted else ()
         )
 
+    standing = storagesecret.stand(view, blueprint=blueprint, resolved=resolved)
+    repository_steps = repository.steps(view, repo, target=row.key, blueprint=blueprint, resolved=resolved)
+    waits = configuration.live is None or bool(suspension.resume(configuration.live))
+    if waits and standing.state is not State.CONFIGURED:
+        (note,) = standing.notes
+        outcome = Outcome(
+            blueprint=blueprint,
+            state=standing.state,
+            reason=note.reason,
+            message=note.message,
+            repository=repo.key,
+            storage_secret=standing.key,
+            wish=standing.wish,
+            warnings=notes,
+        )
+        return _Part(outcome, tuple(repository_steps), claims=repo.claims + configuration.claims)
     retention = _retention(view, resolved, compiled, configuration.live)
     wanted, fingerprint = backupconfiguration.body(
         configuration,
@@ -239,12 +263,11 @@ def _plan_one(
         retention=retention,
     )
     steps: list[Step] = [
-        *repository.steps(view, repo, target=row.key, blueprint=blueprint, resolved=resolved),
+        *repository_steps,
         *backupconfiguration.steps(view, configuration, wanted=wanted, fingerprint=fingerprint, blueprint=blueprint),
         *suspension.resume(configuration.live),
     ]
     moved = [other for other in mine if other.key != configuration.key]
-    secret = ObjectKey(resolved.repository_namespace, resolved.storage_secret) if resolved.storage_secret else None
     return _Part(
         outcome=Outcome(
             blueprint=blueprint,
@@ -254,8 +277,9 @@ def _plan_one(
             f"{configuration.key.namespace}/{configuration.key.name} are in place",
             repository=repo.key,
             configuration=configuration.key,
-            storage_secret=secret,
-            warnings=notes + tuple(_warnings(view, resolved, repo.key, secret, retention)),
+            storage_secret=standing.key,
+            wish=standing.wish,
+            warnings=notes + tuple(_warnings(view, resolved, repo.key, retention)) + standing.notes,
         ),
         due=retention.until - view.now() if retention.pending is not None else None,
         steps=tuple(steps),
@@ -289,9 +313,7 @@ def _state_of(view: TargetView, refusal: Refusal) -> State:
     return State.WAITING if soon or refusal.reason in _WAITING else State.FAILED
 
 
-def _warnings(
-    view: TargetView, resolved: Resolved, repo: ObjectKey, secret: ObjectKey | None, retention: grace.InForce
-) -> list[Note]:
+def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, retention: grace.InForce) -> list[Note]:
     found = []
     if retention.pending is not None:
         found.append(Note(Reason.RETENTION_PENDING, retention.told()))
@@ -310,20 +332,7 @@ def _warnings(
                 f"the location overlaps that of Repository {around.namespace}/{around.name}",
             )
         )
-    return found + (_about_secret(view, resolved, secret) if secret is not None else [])
-
-
-def _about_secret(view: TargetView, resolved: Resolved, secret: ObjectKey) -> list[Note]:
-    provider = provider_of(resolved.repository["backend"])
-    sight = view.storage_secret(secret, provider)
-    name = f"Secret {secret.namespace}/{secret.name}"
-    if sight.state is SecretState.MISSING:
-        return [Note(Reason.STORAGE_SECRET_MISSING, f"{name} does not exist: create it and backups can run")]
-    if sight.state is SecretState.INCOMPLETE:
-        lacks = ", ".join(sight.missing)
-        text = f"{name} lacks {lacks}, which the backend {provider} needs: add it and backups can run"
-        return [Note(Reason.STORAGE_SECRET_INCOMPLETE, text)]
-    return []
+    return found
 
 
 def _deletions(

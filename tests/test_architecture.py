@@ -27,8 +27,8 @@ EFFECTS = frozenset(
     | {"threading", "time", "uuid", "warnings"}
 )
 TIME_AND_CHANCE = frozenset({"time", "random", "secrets", "uuid"})
-FENCED = frozenset({"Applier", "EventRecorder", "StorageSecrets"})
-REVIEWERS = frozenset({"controller/secretcheck.py", "controller/access.py", "autobackup/rights.py"})
+FENCED = frozenset({"Applier", "EventRecorder", "StorageSecrets", "SecretCopies"})
+REVIEWERS = frozenset({"controller/selfreview.py", "controller/access.py", "autobackup/rights.py"})
 REVIEWS = tuple(f"/{kind}reviews'" for kind in ("selfsubjectaccess", "subjectaccess", "token"))
 WRITERS = frozenset(f"controller/{name}.py" for name in ("applier", "elector", "recorder"))
 
@@ -293,9 +293,9 @@ RULES: tuple[tuple[Rule, str, str], ...] = (
     (only_writers_write, "controller/x.py", "transport.request(method='POST', path=path)"),
     (only_writers_write, "controller/x.py", "transport.request(verb, path)"),
     (only_writers_write, "informers/x.py", "self._send('DELETE', path)"),
-    (only_writers_write, "controller/secretcheck.py", "transport.request('POST', path)"),
-    (only_writers_write, "controller/secretcheck.py", "transport.request('PATCH', _REVIEWS)"),
-    (only_writers_write, "controller/secretcheck.py", "_REVIEWS = '/api/v1/namespaces/x/secrets'"),
+    (only_writers_write, "controller/selfreview.py", "transport.request('POST', path)"),
+    (only_writers_write, "controller/selfreview.py", "transport.request('PATCH', _SELF_REVIEWS)"),
+    (only_writers_write, "controller/selfreview.py", "_SELF_REVIEWS: Final = '/api/v1/namespaces/x/secrets'"),
     (only_writers_write, "controller/access.py", "_X_REVIEWS: Final = '/api/v1/namespaces/x/secrets'"),
     (only_writers_write, "autobackup/rights.py", "self._transport.request('POST', path)"),
     (only_writers_write, "autobackup/cluster.py", "self._json('PATCH', path)"),
@@ -341,4 +341,4 @@ def test_the_writers_exist_and_are_found_out_without_their_licence(code: list[Mo
     for path in ("controller/applier.py", "controller/elector.py", "controller/recorder.py"):
         unlicensed = Module.of("controller/other.py", by_path[path].text)
         assert list(only_writers_write(unlicensed)), path
-    assert "controller/secretcheck.py" in by_path
+    assert "controller/selfreview.py" in by_path

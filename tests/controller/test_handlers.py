@@ -57,6 +57,7 @@ class Rig:
             outcomes=self.outcomes,
             templates=nobody,
             secrets=nobody,
+            copies=nobody,
             applier=nobody,
             clock=self.clock,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.outcomes import Outcomes
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
-from reconcilers.plan import Outcome, State
+from reconcilers.plan import Outcome, State, Wish
 from reconcilers.ports import SecretSight, SecretState
 from reconcilers.reasons import Reason
 
@@ -17,7 +19,7 @@ BAD = Outcome("nightly", State.FAILED, Reason.LOCATION_CONFLICT, "taken")
 
 def summary(table: Outcomes, generation: int, *matched: Key):
     return table.summarise(
-        "nightly", generation=generation, matched=matched, secret=lambda key: SecretSight(SecretState.MISSING)
+        "nightly", generation=generation, matched=matched, secret=lambda key, wish: SecretSight(SecretState.MISSING)
     )
 
 
@@ -77,8 +79,14 @@ def test_conflicted_targets_are_known_until_they_are_not() -> None:
 def test_secrets_know_who_relies_on_them() -> None:
     table = Outcomes()
     table.record(A, (FINE,), lambda name: 1)
-    assert table.relying_on(SECRET) == [A]
+    assert table.relying_on(SECRET) == ([A], {"nightly"})
     assert table.storage_secrets() == {SECRET: {"nightly"}}
+    wish = Wish(ObjectKey("vault", "bucket"), "nightly", "s3")
+    table.record(A, (replace(FINE, wish=wish),), lambda name: 1)
+    assert (table.storage_secrets(), table.wishes()) == ({}, {SECRET: {wish}})
+    assert table.relying_on(SECRET) == ([A], {"nightly"})
+    table.record(A, (BAD,), lambda name: 1)
+    assert (table.relying_on(SECRET), table.wishes()) == (([], set()), {})
+    table.record(A, (FINE,), lambda name: 1)
     table.record(A, (), lambda name: 1)
-    assert table.relying_on(SECRET) == []
-    assert table.storage_secrets() == {}
+    assert (table.relying_on(SECRET), table.storage_secrets()) == (([], set()), {})

@@ -256,7 +256,6 @@ def test_the_shipped_role_allows_every_blueprint(plane: ControlPlane, admin: Api
 
 
 FOREIGN = {
-    "Secret": {"apiVersion": "v1", "stringData": {"a": "b"}},
     "ConfigMap": {"apiVersion": "v1", "data": {"a": "b"}},
     "RoleBinding": {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -311,6 +310,26 @@ def test_the_operator_takes_nothing_that_is_not_its_own(plane: ControlPlane, adm
     refused(lambda: operator.create(repository(place, "third", {})), "its label")
     assert operator.apply(own)
     refused(lambda: operator.delete("stash.appscode.com/v1alpha1/Repository", "own", namespace=place), "never deletes")
+
+
+def test_the_operator_writes_no_secret_but_a_copy_of_its_own(plane: ControlPlane, admin: ApiClient, place: str) -> None:
+    operator = plane.client("operator")
+
+    def secret(name: str, **more: Any) -> Object:
+        own = {"app.kubernetes.io/managed-by": "autobackup"}
+        metadata = {"name": name, "namespace": place, "labels": more.pop("labels", own)}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "b"}, **more}
+
+    admin.create(secret("foreign", labels={}))
+    refused(lambda: operator.create(secret("x", labels={})), "its label")
+    refused(lambda: operator.apply(secret("foreign"), force=True), "its label")
+    refused(lambda: operator.delete("v1/Secret", "foreign", namespace=place), "its label")
+    token = {"kubernetes.io/service-account.name": "default"}
+    fake = secret("token", type="kubernetes.io/service-account-token")
+    fake["metadata"]["annotations"] = token
+    refused(lambda: operator.create(fake), "only Secrets of type Opaque")
+    assert operator.create(secret("own"))
+    operator.delete("v1/Secret", "own", namespace=place)
 
 
 def repository(namespace: str, name: str, labels: Object) -> Object:

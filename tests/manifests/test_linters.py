@@ -27,6 +27,10 @@ MATRIX: dict[str, Object] = {
         **_NO_CRDS,
         "namespaces": ["shop", "blog"],
         "storageSecrets": [{"namespace": "shop", "name": "storage"}],
+        "storageSecretCopies": [
+            {"source": {"namespace": "backup", "name": "bucket"}, "copies": ["storage"], "namespaces": ["blog"]},
+            {"source": {"namespace": "backup", "name": "other"}, "copies": ["storage-2"], "allNamespaces": True},
+        ],
     },
     "monitored": {**_NO_CRDS, **MONITORED},
     "everything": {

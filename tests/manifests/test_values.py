@@ -174,6 +174,34 @@ def test_one_storage_secret_can_be_named() -> None:
     assert ("shop", role["metadata"]["name"]) in bindings(found)
 
 
+@pytest.mark.parametrize(
+    ("where", "scopes"),
+    [({"namespaces": ["shop", "blog"]}, {"shop", "blog"}), ({"allNamespaces": True}, {""})],
+    ids=["some", "all"],
+)
+def test_rights_to_copies_are_for_their_names_alone(where: Object, scopes: set[str]) -> None:
+    source = {"namespace": "backup", "name": "bucket"}
+    entry = {"source": source, "copies": ["storage", "storage-2"], **where}
+    again = {"source": source, "copies": ["third"], "namespaces": ["other"]}
+    found = render({"storageSecretCopies": [entry, again]})
+    roles = [each.content for each in found if each.kind in ("Role", "ClusterRole")]
+    about = [role for role in roles if any("secrets" in rule.get("resources", ()) for rule in role["rules"])]
+    assert all(len(role["rules"]) == 1 for role in about)
+    granted = {
+        (role["metadata"].get("namespace", ""), *rule["resourceNames"]): set(rule["verbs"])
+        for role in about
+        for rule in role["rules"]
+    }
+    copies = {"get", "create", "patch", "delete"}
+    assert granted == {
+        ("backup", "bucket"): {"get", "watch"},
+        ("other", "third"): copies,
+        **{(scope, "storage", "storage-2"): copies for scope in scopes},
+    }
+    bound = bindings(found)
+    assert {(role["metadata"].get("namespace", ""), role["metadata"]["name"]) for role in about} <= set(bound)
+
+
 def test_two_releases_do_not_share_a_name(default: list[Document]) -> None:
     other = render(release="second", namespace="second")
     names = {(each.kind, each.name, each.content["metadata"].get("namespace")) for each in default}
@@ -201,6 +229,8 @@ def test_crds_are_kept_unless_asked() -> None:
         ({"namespaces": ["Shop"]}, "namespaces"),
         ({"namespaces": "shop"}, "namespaces"),
         ({"storageSecrets": [{"name": "storage"}]}, "namespace"),
+        ({"storageSecretCopies": [{"source": {"namespace": "b", "name": "c"}, "copies": ["s"]}]}, "oneOf"),
+        ({"storageSecretCopies": [{"source": {"namespace": "b", "name": "c"}, "namespaces": ["s"]}]}, "copies"),
         ({"metrics": {"port": 80}}, "port"),
         ({"admissionPolicies": {"annotations": {"mode": "warn"}}}, "mode"),
         ({"networkPolicy": {"apiServerCIDR": []}}, "apiServerCIDR"),

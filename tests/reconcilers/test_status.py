@@ -86,7 +86,7 @@ def test_a_new_blueprint_without_targets() -> None:
         "LocationDistinct": ("True", "Distinct"),
         "StorageSecretsFound": ("True", "Found"),
     }
-    assert {name for name, _ in CONDITIONS} == {*found.states(), "RetentionPending"}
+    assert {name for name, _ in CONDITIONS} == {*found.states(), "RetentionPending", "StorageSecretSource"}
     rest = {name: value for name, value in found.obj["status"].items() if name != "conditions"}
     assert rest == {
         "observedGeneration": 1,

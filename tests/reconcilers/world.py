@@ -21,7 +21,7 @@ from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.location import enclosing
 from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
-from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step
+from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step, Wish
 from reconcilers.podtemplate import PodTemplate, from_workload
 from reconcilers.ports import SecretSight, SecretState, Summary
 from reconcilers.reasons import Reason
@@ -336,7 +336,7 @@ class World:
     def effective(self, uid: str, fingerprint: str) -> str:
         return self.remembered.get((uid, fingerprint), "")
 
-    def storage_secret(self, key: ObjectKey, provider: str) -> SecretSight:
+    def storage_secret(self, key: ObjectKey, provider: str, wish: Wish | None) -> SecretSight:
         return self.secrets.get(key, SecretSight(SecretState.UNCHECKED))
 
     def summary(self, blueprint: str) -> Summary:
@@ -348,7 +348,9 @@ class World:
             if outcome.blueprint == blueprint
         }
         secrets = {
-            o.storage_secret: self.storage_secret(o.storage_secret, "s3") for o in found.values() if o.storage_secret
+            o.storage_secret: self.storage_secret(o.storage_secret, "s3", o.wish)
+            for o in found.values()
+            if o.storage_secret
         }
         return Summary(
             matched=len(rows),

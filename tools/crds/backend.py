@@ -42,6 +42,51 @@ def backend(*, templated: bool) -> Schema:
     )
 
 
+def storage_secret() -> Schema:
+    """Of a blueprint: where the storage Secrets come from. No field of Stash's."""
+    return record(
+        "Makes the storage Secrets: a managed copy of one Secret in the namespace of each Repository.",
+        {
+            "source": record(
+                "The Secret that is copied. It consents by its label autobackup.stash.appscode.com/may-be-copied=true, "
+                "limited by the annotation autobackup.stash.appscode.com/may-be-copied-for to some blueprints.",
+                {
+                    "namespace": string(
+                        "Namespace of the Secret.", most=63, least=1, rules=[rules.namespace_name("namespace")]
+                    ),
+                    "name": string("Name of the Secret.", least=1, rules=[rules.object_name("name")]),
+                },
+                required=["namespace", "name"],
+            ),
+            "passwordPerRepository": boolean(
+                "Give each repository a password of its own, derived from RESTIC_PASSWORD of the source, which stays "
+                "there. Off by default: a repository opens only with the password that it was made with."
+            ),
+        },
+        required=["source"],
+    )
+
+
+def copy_rules() -> list[Schema]:
+    """Roles name copies, so their name is known beforehand; one with a password of its own is for one target."""
+    own = "has(self.storageSecret.passwordPerRepository) && self.storageSecret.passwordPerRepository"
+    name = "self.backend.storageSecretName"
+    given = f"!has(self.storageSecret) || !has({name})"
+    return [
+        rule(
+            f"{given} || ({own}) || !{name}.contains('${{')",
+            "backend.storageSecretName must be one name without variables where storageSecret makes copies: write one "
+            "name, or ask for passwordPerRepository",
+        ),
+        rule(
+            f"{given} || !({own}) || {name}.contains('${{TARGET_UID}}') || ({name}.contains('${{TARGET_NAME}}') && "
+            f"({name}.contains('${{TARGET_KIND}}') || {name}.contains('${{TARGET_RESOURCE}}')))",
+            "backend.storageSecretName must differ for each repository where passwordPerRepository is set: put "
+            "${TARGET_KIND} and ${TARGET_NAME} into it",
+        ),
+    ]
+
+
 def _bucket(description: str, where: str, *, templated: bool, connections: bool = True) -> Schema:
     fields = {where: _place(where, templated=templated), "prefix": _prefix(where, templated=templated)}
     if connections:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tools.crds import rules
 from tools.crds.appbinding import APP_BINDING
-from tools.crds.backend import backend
+from tools.crds.backend import backend, copy_rules, storage_secret
 from tools.crds.conditions import conditions, observed_generation
 from tools.crds.definition import AGE, Column, Kind
 from tools.crds.execution import backup_hooks, driver, interim_volume, runtime_settings, task, temporary_directory
@@ -151,6 +151,7 @@ BACKUP_BLUEPRINT = Kind(
                 "allow the namespaces of the BackupConfigurations.",
                 rules=[rules.namespace_name("repoNamespace", templated=True), rules.closed_braces("repoNamespace")],
             ),
+            "storageSecret": storage_secret(),
             "schedule": schedule(
                 "When to back up, as five cron fields or a descriptor. The target's stash.appscode.com/schedule "
                 "annotation wins.",
@@ -169,7 +170,7 @@ BACKUP_BLUEPRINT = Kind(
             "variables": variables(),
         },
         required=["backend", "retentionPolicy"],
-        rules=_wipe_out_rules(),
+        rules=[*_wipe_out_rules(), *copy_rules()],
     ),
     status=record(
         "How the blueprint fares with its targets.",
@@ -205,8 +206,9 @@ BACKUP_BLUEPRINT = Kind(
                         "namespace": string("Namespace of the Secret."),
                         "name": string("Name of the Secret."),
                         "state": string(
-                            "Found, Missing, Incomplete, or Unchecked when the operator may not look.",
-                            enum=("Found", "Missing", "Incomplete", "Unchecked"),
+                            "Found, Missing, Incomplete, or Unchecked when it was not looked at; of a copy also "
+                            "Forbidden and Conflict.",
+                            enum=("Found", "Missing", "Incomplete", "Unchecked", "Forbidden", "Conflict"),
                         ),
                         "missingKeys": listing(
                             "Keys that the backend needs and the Secret lacks.", string("Name of a key."), most=16

@@ -20,6 +20,12 @@ _SECTIONS = (
         "whole cluster.",
     ),
     ("The operator, with secure metrics", "metrics", ""),
+    (
+        "The operator, for storage Secrets that it copies",
+        "secrets",
+        "Only where the chart's value `storageSecretCopies` names sources, copies and namespaces: Roles for these "
+        "names, in these namespaces.",
+    ),
     ("People, and Prometheus", "people", "None of these is bound by an installation."),
 )
 
@@ -33,8 +39,8 @@ def render_rbac() -> str:
             parts += [f"### {role['metadata']['name']}", prose(_about(file)), rules_table(file, role["rules"])]
     return page(
         "Rights",
-        "One role a file in `manifests/rbac/`. No role reads Secrets: [single ones](../how-to/grant-least-rights.md) "
-        "can be named. No role has a wildcard.",
+        "One role a file in `manifests/rbac/`. No role reads Secrets but those for "
+        "[single ones](../how-to/grant-least-rights.md) that are named. No role has a wildcard.",
         *parts,
     )
 

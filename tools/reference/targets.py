@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import yaml
 
 from reconcilers import annotations as asked
-from reconcilers import grammar, marks, podtemplate, registry
+from reconcilers import grammar, marks, podtemplate, registry, secretcopy
 from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, VERBATIM
 from reconcilers.keys import Key
 from reconcilers.kinds import TARGETS, Family
@@ -30,9 +30,18 @@ _MARKS = {
     "listed is the blueprint's. Only where there is such a field; on BackupConfigurations.",
     marks.RETENTION_PENDING: "JSON: a retention that keeps less and waits, and since when. Only while it waits; on "
     "BackupConfigurations.",
+    marks.PASSWORD: "On a Repository with a password of its own: how it was derived.",
     marks.SUCCEEDED_BY: "namespace/name of the Repository that took over because the backend changed.",
     marks.SUSPENDED: "Why the BackupConfiguration is paused although nobody asked for that: the target may not use its "
     "blueprint.",
+}
+
+_COPY_MARKS = {
+    secretcopy.SOURCE: "namespace/name of the Secret that it is a copy of.",
+    secretcopy.SOURCE_VERSION: "uid and resourceVersion of the source that it was made from.",
+    secretcopy.BACKENDS: "The backends whose keys it has.",
+    secretcopy.KEYS: "The keys that were taken from the source.",
+    secretcopy.IDENTITY: "The repository whose own password it holds, where the blueprint asks for one.",
 }
 
 
@@ -127,10 +136,11 @@ def render_objects() -> str:
         "labels": marks.labels_of(mark),
         "annotations": {**marks.annotations_of(mark), marks.POD_TEMPLATE: recorded},
     }
-    on_labels, on_annotations = (
-        set(example["labels"]),
-        set(example["annotations"]) | {marks.SUCCEEDED_BY, marks.SUSPENDED, marks.OVERRIDES, marks.RETENTION_PENDING},
-    )
+    on_labels = set(example["labels"])
+    on_annotations = {
+        *example["annotations"],
+        *(marks.SUCCEEDED_BY, marks.SUSPENDED, marks.OVERRIDES, marks.RETENTION_PENDING, marks.PASSWORD),
+    }
     known = {value for name, value in vars(marks).items() if name.isupper() and name not in _NO_MARKS}
     require_same("labels and annotations of generated objects", known, _MARKS)
     rows = [
@@ -151,6 +161,8 @@ def render_objects() -> str:
         "For each target and each blueprint that it names there is one Repository and one BackupConfiguration.",
         "## Labels and annotations",
         table(["Key", "Kind of mark", "Meaning"], rows),
+        "A copy of a storage Secret has that label and these annotations. None says anything about a value:",
+        table(["Key", "Meaning"], [(code(key), prose(meaning)) for key, meaning in _COPY_MARKS.items()]),
         "None of the target's own labels or annotations is copied. On a BackupConfiguration it looks like this:",
         block(yaml.safe_dump({"metadata": example}, sort_keys=False, width=1000), "yaml"),
         "## Names",

@@ -16,7 +16,7 @@ from informers.resource import ObjectKey
 from reconcilers import reasons
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretSight, SecretState, Summary
+from reconcilers.ports import SecretSight, SecretState, SourceSight, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, Condition, canonical
 from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
@@ -166,6 +166,10 @@ def _situations() -> Iterator[tuple[dict[str, object], Summary]]:
         *(
             Summary(matched=1, configured=1, pending=0, failures=(), secrets=((_SECRET, SecretSight(state)),))
             for state in SecretState
+        ),
+        *(
+            Summary(matched=0, configured=0, pending=0, failures=(), secrets=(), source=SourceSight(_SECRET, problem))
+            for problem in (None, "example", "")
         ),
     ]
     for backend in (_DISTINCT, _SHARED, {}):
