@@ -17,6 +17,7 @@ from bench.compare.measures.caches import Caches
 from bench.compare.measures.life import COSTED, OPERATOR_RSS, Life
 from bench.compare.measures.targets import Targets
 from bench.compare.options import CACHE_GROUPS, TARGET_GROUPS, Options
+from bench.compare.publish import publish
 from bench.compare.report import report
 from bench.fleet import Fleet
 from bench.progress import Progress
@@ -104,6 +105,7 @@ class Run:
                     operator = running.enter_context(side.running())
                     targets.first(side, operator, started=started)
                     operators.append(operator)
+                targets.compare()
                 if only & {"latency", "rollout"}:
                     with self._group(f"latency {size}"):
                         targets.latency(rounds=options.rounds)
@@ -160,6 +162,8 @@ def main() -> int:
         document = _measured(options)
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.publish:
+        publish(document)
     print(report(document))
     return 0
 

@@ -12,7 +12,7 @@ from bench.peers import go
 from bench.peers.python.environment import interpreter
 
 OURS = "ours"
-METADATA, TYPED = "go-metadata", "go-typed"
+METADATA, TYPED, CONTROLLER = "go-metadata", "go-typed", "go-controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,10 @@ FLOORS = {
 BY_NAME = {contestant.name: contestant for contestant in CONTESTANTS}
 
 
-def title(name: str) -> str:
+def named(name: str) -> str:
+    """What people call it."""
+    if name == CONTROLLER:
+        return "controller-runtime controller"
     return BY_NAME[name].title if name in BY_NAME else FLOORS.get(name.removeprefix("floor-"), name)
 
 

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-from bench.compare.contestants import OURS
-from bench.compare.goals import CONTROLLER
+from bench.compare.contestants import CONTROLLER, OURS
 from bench.operator import Operator
 from bench.scene import Scene
 from controller.config import Settings

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bench.compare.cells import Cells, Ratio
-from bench.compare.contestants import METADATA, OURS, TYPED
-from bench.figures import number
+from bench.compare.contestants import CONTROLLER, METADATA, OURS, TYPED
 
-CONTROLLER = "go-controller"
 FLOOR = "floor-metadata-json"
 """The floor of the encoding that ours asks for."""
 
@@ -25,7 +24,7 @@ class Goal:
     @property
     def text(self) -> str:
         sign = "≥" if self.least else "≤"
-        return f"{sign} {number(self.most)}" if self.against or self.most else "0"
+        return f"{sign} {self.most:g}" if self.against or self.most else "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,10 @@ def verdicts(cells: Cells) -> list[Verdict]:
                 continue
             theirs = cells.get(goal.measure, size, goal.against)
             compared = cells.ratio(goal.measure, size, OURS, goal.against)
+            if compared is None and theirs is not None and theirs.value == 0:
+                # Nothing by nothing is equal; something by nothing is more than any goal allows.
+                equal = 1.0 if ours.value == 0 else math.inf
+                compared = Ratio(equal, equal, equal, 1)
             if compared is not None and theirs is not None:
                 found.append(Verdict(goal, size, compared, ours.value, theirs.value))
     return found

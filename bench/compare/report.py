@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.compare import clauses
 from bench.compare.cells import Cell, Cells, Measure
-from bench.compare.contestants import title
-from bench.compare.goals import CONTROLLER, Verdict, verdicts
+from bench.compare.contestants import named
+from bench.compare.goals import Verdict, verdicts
 from bench.compare.measures import MEASURES
 from bench.figures import number
-
-_TITLES = {CONTROLLER: "controller-runtime controller"}
-
-
-def named(contestant: str) -> str:
-    return _TITLES.get(contestant) or title(contestant)
 
 
 def count(size: int) -> str:
@@ -39,7 +34,7 @@ def ratios(cells: Cells) -> str:
             (
                 measure.title,
                 count(verdict.size),
-                number(verdict.ratio.value) if verdict.theirs is not None else "",
+                "" if verdict.theirs is None else _ratio(verdict.ratio.value),
                 _range(verdict),
                 verdict.goal.text + ("" if verdict.theirs is not None else f" {measure.unit}".rstrip()),
                 "yes" if verdict.met else "**no**",
@@ -50,6 +45,10 @@ def ratios(cells: Cells) -> str:
             )
         )
     return _table(rows)
+
+
+def _ratio(value: float) -> str:
+    return "more than nothing" if math.isinf(value) else number(value)
 
 
 def _range(verdict: Verdict) -> str:

@@ -55,6 +55,10 @@ _ASK = {"metadata": {"annotations": {ANNOTATION: BLUEPRINT}}}
 Event = tuple[float, dict[str, Any]]
 
 
+class NotTheSame(Exception):
+    """The controllers do not do the same work."""
+
+
 class Targets:
     """What the measurements of one size share; both controllers run meanwhile."""
 
@@ -73,6 +77,14 @@ class Targets:
         operator.wait_settled(side.targets)
         self._add(FIRST, side, perf_counter() - started)
         side.scene.wait_quiet()
+
+    def compare(self) -> None:
+        """Both sides must have made the same objects, or nothing measured here is a comparison."""
+        made = [_specs(side) for side in self._sides]
+        for other in made[1:]:
+            if other != made[0]:
+                name = next(name for name in made[0] if other.get(name) != made[0][name])
+                raise NotTheSame(f"{name} is {made[0][name]} on one side and {other.get(name)} on the other")
 
     def latency(self, *, rounds: int) -> None:
         """One target after the other, ours and theirs in turn."""
@@ -174,6 +186,15 @@ class Targets:
 
     def _add(self, measure: Measure, side: Side, value: float) -> None:
         self._cells.add(measure.name, side.targets, side.name, value)
+
+
+def _specs(side: Side) -> dict[str, Any]:
+    admin = side.scene.plane.client()
+    return {
+        f"{collection}: {item['metadata']['namespace']}/{item['metadata']['name']}": item["spec"]
+        for collection in (REPOSITORIES, CONFIGURATIONS)
+        for item in admin.request("GET", collection)["items"]
+    }
 
 
 def _name(number: int) -> str:
