@@ -14,7 +14,7 @@ from bench.compare.cells import Cells
 from bench.compare.contestants import Contestant, Field
 from bench.compare.controllers import Side
 from bench.compare.measures.caches import Caches
-from bench.compare.measures.life import COSTED, OPERATOR_RSS, Life
+from bench.compare.measures.life import OPERATOR_RSS, Life
 from bench.compare.measures.targets import Targets
 from bench.compare.options import CACHE_GROUPS, TARGET_GROUPS, Options
 from bench.compare.publish import publish
@@ -38,7 +38,7 @@ class Run:
         self.servers: dict[str, str] = {}
         self._options = options
         self._progress = progress
-        progress.step("programs of the peers")
+        progress.step("programs of the peers (the first time they are built, which takes minutes)")
         self._field = Field(go_peers="go" in options.peers, python_peers="python" in options.peers)
 
     def measure(self) -> None:
@@ -46,7 +46,7 @@ class Run:
             if self._options.only & set(CACHE_GROUPS):
                 self._measure_caches(size)
         for size in self._options.sizes:
-            if self._options.only & set(TARGET_GROUPS) and size <= self._options.most_targets:
+            if self._options.only & set(TARGET_GROUPS) - {"cost"} and size <= self._options.most_targets:
                 self._measure_controllers(size)
         if "cost" in self._options.only:
             self._measure_cost()
@@ -123,8 +123,8 @@ class Run:
 
     def _measure_cost(self) -> None:
         with ExitStack() as stack:
-            scenes = list(self._scenes(stack, Fleet(COSTED, 0)))
-            Life(self._sides(scenes), self.cells, self._progress).cost()
+            scenes = list(self._scenes(stack, Fleet(self._options.trials, 0)))
+            Life(self._sides(scenes), self.cells, self._progress).cost(count=self._options.trials)
 
     def _scenes(self, stack: ExitStack, fleet: Fleet) -> Iterator[Scene]:
         """One control plane for each controller, with the same fleet."""

@@ -20,7 +20,7 @@ from bench.compare.wire import CountingRelay
 from bench.connection import MERGE, Connection, send_all
 from bench.fleet import ANNOTATION, BLUEPRINT, BLUEPRINTS, CONFIGURATIONS, REPOSITORIES, create_request, deployment
 from bench.progress import Progress
-from bench.scene import BESIDES, OPERATOR, reads
+from bench.scene import BESIDES, OPERATOR, object_writes, reads
 from tools.controlplane import ApiFailure, AuditEvent
 
 RESTART = Measure("restart", "restart with all targets converged → steady", "s")
@@ -32,6 +32,9 @@ OPERATOR_RSS = Measure("operator-rss", "resident memory of the controller, at mo
 RECOVERY = Measure("recovery", "API server back → the next target configured", "s")
 RECOVERY_REQUESTS = Measure("recovery-requests", "requests after the API server was back", "", counted=True)
 COST_REQUESTS = Measure("cost-requests", "requests for each target: create, edit, opt-out", "", counted=True)
+COST_OBJECTS = Measure(
+    "cost-objects", "of these, reads and writes of objects (no Events, no statuses)", "", counted=True
+)
 COST_BYTES = Measure("cost-bytes", "bytes on the wire for each target: create, edit, opt-out", "KB")
 IDLE_REQUESTS = Measure("idle-requests", "requests in an idle hour", "1/h", counted=True)
 
@@ -45,11 +48,11 @@ MEASURES = (
     RECOVERY,
     RECOVERY_REQUESTS,
     COST_REQUESTS,
+    COST_OBJECTS,
     COST_BYTES,
     IDLE_REQUESTS,
 )
 
-COSTED = 100
 _ASK = {"metadata": {"annotations": {ANNOTATION: BLUEPRINT}}}
 _WITHDRAW = {"metadata": {"annotations": {ANNOTATION: None}}}
 _PATIENCE = 300.0
@@ -111,29 +114,32 @@ class Life:
         for side, mark in zip(self._sides, marks, strict=True):
             self._add(IDLE_REQUESTS, side, len(_all(side, mark)) / seconds * 3600)
 
-    def cost(self) -> None:
+    def cost(self, *, count: int) -> None:
         """On a namespace of its own, through a relay that counts bytes."""
         for side in self._sides:
-            self._progress.step(f"requests and bytes of {COSTED} targets, {side.name}")
+            self._progress.step(f"requests and bytes of {count} targets, {side.name}")
             with ExitStack() as stack:
                 plane = side.scene.plane
                 relay = stack.enter_context(CountingRelay(plane.apiserver.port))
                 kubeconfig = plane.kubeconfig("operator", server=f"https://127.0.0.1:{relay.port}")
                 operator = stack.enter_context(side.running(kubeconfig))
                 operator.wait_settled(side.targets)
-                asyncio.run(_create_costed(side))
+                asyncio.run(_create_costed(side, count))
                 side.scene.wait_quiet()
                 mark, before = plane.audit_log.mark(), relay.bytes
-                asyncio.run(_change_costed(side, _ASK))
-                operator.wait_settled(side.targets + COSTED)
+                asyncio.run(_change_costed(side, count, _ASK))
+                operator.wait_settled(side.targets + count)
                 side.scene.wait_quiet()
                 edit = {"spec": {"schedule": "7 7 * * *"}}
                 plane.client().request("PATCH", f"{BLUEPRINTS}/{BLUEPRINT}", body=edit, content_type=MERGE)
                 side.scene.wait_quiet()
-                asyncio.run(_change_costed(side, _WITHDRAW))
+                asyncio.run(_change_costed(side, count, _WITHDRAW))
                 side.scene.wait_quiet()
-                self._add(COST_REQUESTS, side, len(_all(side, mark)) / COSTED, COSTED)
-                self._add(COST_BYTES, side, (relay.bytes - before) / COSTED / 1e3, COSTED)
+                sent = _all(side, mark)
+                of_objects = object_writes(sent) + reads(sent)
+                self._add(COST_REQUESTS, side, len(sent) / count, count)
+                self._add(COST_OBJECTS, side, len(of_objects) / count, count)
+                self._add(COST_BYTES, side, (relay.bytes - before) / count / 1e3, count)
 
     def _add(self, measure: Measure, side: Side, value: float, size: int = 0) -> None:
         self._cells.add(measure.name, size or side.targets, side.name, value)
@@ -171,16 +177,16 @@ def _insist(ask: Callable[[], Any]) -> Any:
             sleep(0.01)
 
 
-async def _create_costed(side: Side) -> None:
+async def _create_costed(side: Side, count: int) -> None:
     async with Connection(side.scene.plane) as connection:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "costed"}}
         await connection.request("POST", "/api/v1/namespaces", body=body)
-        requests = [create_request(deployment(f"costed-{number:04d}", "costed")) for number in range(COSTED)]
+        requests = [create_request(deployment(f"costed-{number:04d}", "costed")) for number in range(count)]
         await send_all(connection, requests, in_flight=8)
 
 
-async def _change_costed(side: Side, change: dict[str, Any]) -> None:
+async def _change_costed(side: Side, count: int, change: dict[str, Any]) -> None:
     async with Connection(side.scene.plane) as connection:
-        for number in range(COSTED):
+        for number in range(count):
             path = f"/apis/apps/v1/namespaces/costed/deployments/costed-{number:04d}"
             await connection.request("PATCH", path, body=change, content_type=MERGE)

@@ -20,10 +20,19 @@ class NotInstalled(Exception):
     """The libraries of the Python peers could not be installed."""
 
 
+def at_hand() -> bool:
+    """Whether it is there already."""
+    return (_home() / "complete").exists()
+
+
+def _home() -> Path:
+    wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    return cache_root() / f"peers-python-{wanted}"
+
+
 def interpreter() -> Path:
     """Python with what the lock names; the first call installs it."""
-    wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    home = cache_root() / f"peers-python-{wanted}"
+    home = _home()
     python, complete = home / "bin" / "python", home / "complete"
     cache_root().mkdir(parents=True, exist_ok=True)
     with (cache_root() / "lock-peers-python").open("w") as lock:
