@@ -146,6 +146,12 @@ DECODE_ERRORS = _counter(
 HANDLER_ERRORS = _counter(
     "autobackup_handler_errors_total", "Exceptions of code that listens to the cache of a resource.", "resource"
 )
+SECRET_COPIES = _gauge("autobackup_secret_copies", "Copies of storage Secrets that targets need, by state.", "state")
+SECRET_COPY_WRITES = _counter(
+    "autobackup_secret_copy_writes_total",
+    "Copies of storage Secrets that were created, updated or deleted, and attempts that failed.",
+    "result",
+)
 EVENTS_DROPPED = _counter(
     "autobackup_events_dropped_total", "Kubernetes Events that were not written, by reason.", "reason"
 )

@@ -215,6 +215,7 @@ class Operator:
             demand=CopyDemand(self._caches, self._outcomes),
             changed=self._secret_changed,
             source_changed=self._source_changed,
+            wrote=metrics.copy_written,
         )
         self.view = View(
             self._caches,
@@ -249,6 +250,7 @@ class Operator:
             informers=self._statuses, queue=self._queue, view=self.view, recorded=self._outcomes.of, clock=clock
         )
         metrics.before_scrape(self._count_targets)
+        metrics.before_scrape(self._count_copies)
         for kind in (*self._caches.targets, BLUEPRINT.kind):
             metrics.reconciles(kind).limit.set(settings.workers)
         self._watching.preset(informer.resource for informer in self._factory.informers)
@@ -333,6 +335,10 @@ class Operator:
             if informer.resource == resource:
                 return informer.store.last_sync_rv(namespace)
         return 0
+
+    def _count_copies(self) -> None:
+        for state, count in self._copies.counts().items():
+            self._metrics.gauge(f.SECRET_COPIES).labels(state).set(count)
 
     def _count_targets(self) -> None:
         gauge = self._metrics.gauge(f.TARGETS)

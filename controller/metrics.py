@@ -37,6 +37,7 @@ RESULTS = ("success", "error", "requeue", "requeue_after")
 WRITTEN_KINDS = ("Repository", "BackupConfiguration", "BackupBlueprint")
 APPLY_RESULTS = ("applied", "noop", "conflict", "denied", "quota", "error")
 RESOLVE_RESULTS = ("configured", "waiting", "failed")
+COPY_RESULTS = ("created", "updated", "deleted", "failed")
 DROP_REASONS = ("overflow", "rate", "refused", "failed", "shutdown")
 RESTART_REASONS = ("gone", "eof", "timeout", "http", "decode", "refresh")
 
@@ -127,6 +128,7 @@ class Metrics:
         self.loop_lag = self.histogram(f.LOOP_LAG)
         self.gauge(f.BUILD_INFO).labels(version, platform.python_version()).set(1)
         self.preset(f.EVENTS_DROPPED, DROP_REASONS)
+        self.preset(f.SECRET_COPY_WRITES, COPY_RESULTS)
         self.preset(f.RESOLVES, RESOLVE_RESULTS)
         self.preset(f.APPLIES, WRITTEN_KINDS, APPLY_RESULTS)
         self.preset(f.OSCILLATIONS, WRITTEN_KINDS)
@@ -203,6 +205,10 @@ class Metrics:
     def resolved(self, state: str) -> None:
         """Count one blueprint looked at for one target, by how the target then stood with it."""
         self.counter(f.RESOLVES).labels(state).inc()
+
+    def copy_written(self, result: str) -> None:
+        """Count what became of a copy of a storage Secret; `result` is one of `COPY_RESULTS`."""
+        self.counter(f.SECRET_COPY_WRITES).labels(result).inc()
 
     def event_dropped(self, reason: str) -> None:
         """Count a Kubernetes Event that was not written; `reason` is one of `DROP_REASONS`."""

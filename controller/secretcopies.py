@@ -60,6 +60,8 @@ _BACKOFF = (1.0, 60.0)
 _REFUSED = (15.0, 300.0)
 _REFUSALS = 3
 _RETIRED_SECONDS = 600.0
+_LINGER_SECONDS = 3.0
+"""How often it is asked, of a copy that nobody wants, whether something still relies on it. That costs no request."""
 
 _log = structlog.get_logger("storage-secrets")
 _UNKNOWN = Source(SourceState.UNKNOWN)
@@ -93,16 +95,6 @@ class _Known:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was written, for metrics."""
-
-    made: int = 0
-    updated: int = 0
-    deleted: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
 class _Work:
     """What is under way, and what was asked for meanwhile."""
 
@@ -113,7 +105,8 @@ class _Work:
 
 
 class SecretCopies:
-    """See the module. `changed` is told of each copy, and `source_changed` of each source, that stands differently."""
+    """See the module. `changed` is told of each copy, and `source_changed` of each source, that stands differently;
+    `wrote` what became of each attempt to write."""
 
     def __init__(
         self,
@@ -124,6 +117,7 @@ class SecretCopies:
         demand: Demand,
         changed: Callable[[ObjectKey], None],
         source_changed: Callable[[ObjectKey], None],
+        wrote: Callable[[str], None],
     ) -> None:
         self._transport = transport
         self._clock = clock
@@ -131,6 +125,7 @@ class SecretCopies:
         self._demand = demand
         self._changed = changed
         self._source_changed = source_changed
+        self._wrote = wrote
         self._known: dict[ObjectKey, _Known] = {}
         self._sources: dict[ObjectKey, Source] = {}
         self._watches: dict[ObjectKey, asyncio.Task[None]] = {}
@@ -139,7 +134,6 @@ class SecretCopies:
         self._woken = asyncio.Event()
         self._retired_at = 0.0
         self._wishes: Mapping[ObjectKey, Collection[Wish]] = {}
-        self.tally = Tally()
 
     # what is known
 
@@ -205,7 +199,7 @@ class SecretCopies:
         if sources or self._known or now >= self._retired_at:
             wanted.update(self._demand.retired())
             self._retired_at = now + _RETIRED_SECONDS
-        wanted.update(key for key, known in self._known.items() if known.live is not None and known.live.ours)
+        wanted.update(key for key, known in self._known.items() if known.live is not None)
         for key in self._known.keys() - wanted - self._work.busy:
             del self._known[key]
         for key in sorted(wanted):
@@ -214,7 +208,9 @@ class SecretCopies:
             elif self._has_work(key, now):
                 self._work.busy.add(key)
                 group.create_task(self._settle(key))
-        return min((known.due for known in self._known.values()), default=now + _RETIRED_SECONDS)
+        lingering = any(known.live is not None and key not in wishes for key, known in self._known.items())
+        soonest = min((known.due for known in self._known.values()), default=now + _RETIRED_SECONDS)
+        return min(soonest, now + _LINGER_SECONDS) if lingering else soonest
 
     def _follow(self, group: asyncio.TaskGroup, sources: set[ObjectKey]) -> None:
         """Watch these sources and no others."""
@@ -281,23 +277,17 @@ class SecretCopies:
         match plan.step:
             case ApplySecret():
                 known.live = await self._applier.apply_secret(plan.step, self._work.content[plan.step.source])
-                self.tally.updated += bool(plan.step.uid)
-                self.tally.made += not plan.step.uid
+                self._wrote("updated" if plan.step.uid else "created")
                 _log.info("Wrote a copy of a storage Secret", namespace=key.namespace, name=key.name)
                 plan = self._plan(key, known.live)
             case DeleteSecret():
                 await self._applier.delete_secret(plan.step)
                 known.live = None
-                self.tally.deleted += 1
+                self._wrote("deleted")
                 _log.info("Deleted a copy of a storage Secret", namespace=key.namespace, name=key.name)
-        known.due = self._clock.monotonic() + self._again(key, known) * self._clock.uniform(0.8, 1.2)
+        interval = LOOK_SECONDS if key in self._wishes else _RETIRED_SECONDS
+        known.due = self._clock.monotonic() + interval * self._clock.uniform(0.8, 1.2)
         self._tell(key, known, plan)
-
-    def _again(self, key: ObjectKey, known: _Known) -> float:
-        """Seconds until the next look. One that nobody wants is looked at soon: what relies on it may be going."""
-        if key in self._wishes:
-            return LOOK_SECONDS
-        return 2.0 if known.live is not None and known.live.ours else _RETIRED_SECONDS
 
     async def _plan_with_content(self, key: ObjectKey, live: Copy | None) -> CopyPlan:
         """The plan, with the content at hand that its step writes."""
@@ -329,20 +319,25 @@ class SecretCopies:
             return None
         path = SECRET.object_path(key)
         try:
-            return project_copy(read_object(await self._transport.request("GET", path, accept=METADATA)))
+            live = project_copy(read_object(await self._transport.request("GET", path, accept=METADATA)))
         except NotFound as error:
             require_definite(error)
             return None
+        return live if live.ours or key in self._wishes else None
 
     def _failed(self, key: ObjectKey, known: _Known, error: ApiError) -> None:
         """Class a failure, say how the copy stands, and when it is tried again."""
         known.failures += 1
-        self.tally.failed += 1
+        self._wrote("failed")
         verdict = judge(error, created=known.live is None)
         forbidden = isinstance(error, Forbidden) and verdict.reason is Reason.FORBIDDEN
         wait = min(_BACKOFF[0] * 2 ** (known.failures - 1), _BACKOFF[1])
         known.due = self._clock.monotonic() + wait * self._clock.uniform(0.8, 1.2)
         _log.debug("A copy of a storage Secret failed", namespace=key.namespace, name=key.name, err=str(error))
+        if isinstance(error, Conflict):
+            # Somebody was there first, perhaps another one of us: what is known is not so any more.
+            known.looked = False
+            known.due -= wait * 0.75
         if verdict.kind is not Class.WAITING or isinstance(error, Conflict):
             return
         if forbidden and known.failures < _REFUSALS:

@@ -286,6 +286,12 @@ class FakeApi:
                 stream.change("ADDED", self._objects(stream.resource)[key])
             stream.bookmark(initial_events_end=True)
             return
+        if "resourceVersion" not in query:
+            # Without a version to begin at, a watch begins with what there is, told as if it were made now.
+            stream.resumes_from = self.revision
+            for key in sorted(self._objects(stream.resource)):
+                stream.change("ADDED", self._objects(stream.resource)[key])
+            return
         if wanted < self.compacted:
             gone = Answer(410, "Expired", f"too old resource version: {wanted} ({self.compacted})")
             if not self.expired_as_event:

@@ -183,6 +183,13 @@ class ApplyServer(FakeApi):
             wanted = (options.get("preconditions") or {}).get("uid", "")
             if wanted and wanted != live["metadata"]["uid"]:
                 raise _conflict(attempt, served, key, _uids(wanted, live))
+            version = (options.get("preconditions") or {}).get("resourceVersion", "")
+            if version and version != live["metadata"]["resourceVersion"]:
+                message = (
+                    f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record "
+                    f"({live['metadata']['resourceVersion']}). The object might have been modified"
+                )
+                raise _conflict(attempt, served, key, message)
             left = self._delete(served, key, who=who)
             if left is not None:
                 return self._answer(attempt, served, left, accept, 200)

@@ -66,6 +66,9 @@ class FakeStream:
         self._bookmark_at = now + BOOKMARK_SECONDS
 
     def change(self, kind: str, document: dict[str, Any]) -> None:
+        selector = self.query.get("fieldSelector", "")
+        if selector and selector != f"metadata.name={document['metadata']['name']}":
+            return
         if self._namespace in ("", document["metadata"].get("namespace", "")):
             self.push(wirejson.event(kind, self._served.render(document, self._accept)))
 

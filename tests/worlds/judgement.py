@@ -13,7 +13,7 @@ from tests.worlds import oracle
 from tests.worlds.disturbances import Frozen
 from tests.worlds.world import PROMISE, Run
 
-SURPLUS = {"Repository": 2, "BackupConfiguration": 2, "BackupBlueprint": 2}
+SURPLUS = {"Repository": 2, "BackupConfiguration": 2, "BackupBlueprint": 2, "Secret": 2}
 """Effective writes of one object that a disturbance may cost."""
 SENT = 3
 """Write requests that it may cost in all, those without effect included."""

@@ -20,6 +20,7 @@ from reconcilers.annotations import blueprint_names
 from reconcilers.errors import Refusal
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.rows import project_repository
+from reconcilers.secretcopy import SECRET, SOURCE_VERSION
 from tests.support.fakeapply import ApplyServer, Change, Object
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 State = dict[str, Object]
 
-SEEN = (BLUEPRINT, REPOSITORY, CONFIGURATION, *(t.resource for t in TARGETS.values() if not t.openshift))
-_MADE = (REPOSITORY.kind, CONFIGURATION.kind)
+SEEN = (BLUEPRINT, REPOSITORY, CONFIGURATION, SECRET, *(t.resource for t in TARGETS.values() if not t.openshift))
+_MADE = (REPOSITORY.kind, CONFIGURATION.kind, SECRET.kind)
 
 
 def state_of(server: ApplyServer) -> State:
@@ -47,10 +48,11 @@ def _comparable(obj: Object) -> Object:
         metadata.pop(name, None)
     if obj["kind"] in _MADE:
         metadata.pop("uid")
-        metadata.pop("generation")
+        metadata.pop("generation", None)
     for condition in found.get("status", {}).get("conditions", ()):
         condition.pop("lastTransitionTime", None)
     annotations = metadata.get("annotations", {})
+    annotations.pop(SOURCE_VERSION, None)
     if marks.POD_TEMPLATE in annotations:
         record = json.loads(annotations[marks.POD_TEMPLATE])
         record.pop("generation")
@@ -106,6 +108,8 @@ def wrongs(run: Run) -> list[str]:
             continue
         if change.resource.kind not in (*_MADE, BLUEPRINT.kind, "Event"):
             found.append(f"at {change.at:.1f} s {change.who} wrote to {_object(change)}")
+        if change.resource == SECRET and not all(_is_copy(obj) for obj in (change.before, change.after) if obj):
+            found.append(f"at {change.at:.1f} s {change.who} wrote to somebody's {_object(change)}")
         if change.resource == BLUEPRINT and change.subresource != "status":
             found.append(f"at {change.at:.1f} s {change.who} wrote to a blueprint: {_object(change)}")
         if change.verb == "delete" and change.resource == REPOSITORY:
@@ -157,6 +161,10 @@ def _names(target: Object, blueprint: str) -> bool:
         return blueprint in blueprint_names(named)
     except Refusal:
         return True
+
+
+def _is_copy(obj: Object) -> bool:
+    return bool((obj["metadata"].get("labels") or {}).get(marks.MANAGED_BY) == marks.PRODUCT)
 
 
 def _shares_location(run: Run, index: int, change: Change) -> str:

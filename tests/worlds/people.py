@@ -11,10 +11,10 @@ from reconcilers import marks
 from reconcilers.annotations import BLUEPRINT as OPT_IN
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.namespace import NAMESPACE
+from reconcilers.secretcopy import CONSENT, SECRET
 from tests.reconcilers import objects
 from tests.support.fakeapply import ApplyServer, Object
 
-SECRET = Resource("", "v1", "secrets", "Secret")
 EVENT = Resource("events.k8s.io", "v1", "events", "Event")
 SERVED = (
     NAMESPACE,
@@ -163,6 +163,27 @@ def start(server: ApplyServer) -> None:
     data = {"RESTIC_PASSWORD": "c2VzYW1l"}
     metadata = {"name": "storage", "namespace": SPACE}
     server.make({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+def share_source(server: ApplyServer) -> None:
+    """A Secret in another namespace, whose owner lets it be copied."""
+    metadata = {"name": "bucket", "namespace": "vault", "labels": {CONSENT: "true"}}
+    data = {"RESTIC_PASSWORD": "Zmlyc3Q=", "UNRELATED": "eA=="}
+    server.make({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+def rotate(password: str) -> Act:
+    """Another value in the source."""
+    change = {"RESTIC_PASSWORD": password}
+    return _editing(SECRET, ObjectKey("vault", "bucket"), lambda obj: obj["data"].update(change))
+
+
+def has_copy(name: str, password: str = "") -> Callable[[ApplyServer], bool]:
+    def look(server: ApplyServer) -> bool:
+        found = server.look(SECRET, key_of(name))
+        return found is not None and password in ("", found["data"]["RESTIC_PASSWORD"])
+
+    return look
 
 
 def _resource(kind: str) -> Resource:

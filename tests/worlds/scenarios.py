@@ -134,6 +134,22 @@ SCENARIOS = {
             before=(_BLUEPRINT, p.create(PVC)),
         ),
         Scenario(
+            "copied Secret",
+            (
+                Step("volume", p.create(PVC)),
+                Step("rotation", p.rotate("c2Vjb25k"), once=p.has_configuration("pvc-shop")),
+                Step("opt out", p.annotate(PVC, blueprint=None), once=p.has_copy("copied", "c2Vjb25k")),
+                Step("return", p.annotate(PVC, blueprint="nightly"), after=8.0),
+            ),
+            before=(
+                p.share_source,
+                p.create_blueprint(
+                    backend={**s3(), "storageSecretName": "copied"},
+                    storageSecret={"source": {"namespace": "vault", "name": "bucket"}},
+                ),
+            ),
+        ),
+        Scenario(
             "somebody meddles",
             (
                 Step("edit", p.meddle("pvc-shop"), once=p.has_configuration("pvc-shop")),

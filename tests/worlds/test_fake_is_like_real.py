@@ -27,9 +27,12 @@ from informers import (
     load_credentials,
 )
 from informers.clock import Clock
-from reconcilers.fields import desired_fingerprint, live_fingerprint
+from informers.frames import LineSplitter, decode_line
+from reconcilers.fields import desired_fingerprint, live_fingerprint, owned_keys
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.marks import PRODUCT
 from reconcilers.rows import REPOSITORIES
+from reconcilers.secretcopy import SECRET
 from tests.reconcilers import objects
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.fakeapply import APPLY, MERGE, ApplyServer
@@ -415,5 +418,58 @@ def test_owners_are_told_apart_by_uid(run: Runner) -> None:
         changed = await server.apply(body)
         assert [reference["uid"] for reference in changed["metadata"]["ownerReferences"]] == ["u-2"]
         await server.delete(CONFIGURATION, "c")
+
+    run(test)
+
+
+def test_one_name_is_watched_from_what_there_is(run: Runner) -> None:
+    """Without a version to begin at: what is there comes first, and of other names nothing."""
+
+    async def test(server: Server) -> None:
+        body = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "eA=="}}
+        for name in ("other", "one"):
+            await server.create(SECRET, {**body, "metadata": {"name": name, "namespace": server.namespace}})
+        seen: list[tuple[str, str, bool]] = []
+        query = {"watch": "true", "fieldSelector": "metadata.name=one", "timeoutSeconds": "60"}
+        path = SECRET.collection_path(server.namespace)
+        async with server.transport.stream(path, query=query, accept=METADATA, idle_timeout=30) as chunks:
+            splitter = LineSplitter()
+            await server.merge(SECRET, "other", {"metadata": {"labels": {"x": "y"}}})
+            await server.merge(SECRET, "one", {"data": {"a": "eQ=="}})
+            await server.delete(SECRET, "one")
+            async for chunk in chunks:
+                for line in splitter.feed(chunk):
+                    event = decode_line(line)
+                    seen.append((event.type, event.name, "data" in (event.document or {})))
+                if seen[-1][0] == "DELETED":
+                    break
+        assert seen == [("ADDED", "one", False), ("MODIFIED", "one", False), ("DELETED", "one", False)]
+
+    run(test)
+
+
+def test_metadata_tells_who_wrote_which_key(run: Runner) -> None:
+    async def test(server: Server) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {"name": "copy", "resourceVersion": "1"},
+            "data": {"a": "eA==", "b": "eA=="},
+        }
+        made = await server.apply(body, manager=PRODUCT)
+        assert (await refused(Conflict, server.apply(body, manager=PRODUCT))).status == 409
+        assert owned_keys(await server.get(SECRET, "copy", METADATA), "data") == {"a", "b"}
+        await server.merge(SECRET, "copy", {"data": {"c": "eA=="}})
+        assert owned_keys(await server.get(SECRET, "copy", METADATA), "data") == {"a", "b"}, "a key besides is not ours"
+        await server.merge(SECRET, "copy", {"data": {"a": "eQ=="}})
+        live = await server.get(SECRET, "copy", METADATA)
+        assert owned_keys(live, "data") == {"b"}, "a value that somebody changes is theirs"
+        stale = {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": stale}
+        await refused(Conflict, server.send("DELETE", server.path(SECRET, "copy"), options))
+        fresh = {**stale, "resourceVersion": live["metadata"]["resourceVersion"]}
+        await server.send("DELETE", server.path(SECRET, "copy"), {**options, "preconditions": fresh})
+        await refused(NotFound, server.get(SECRET, "copy"))
 
     run(test)
