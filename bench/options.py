@@ -25,6 +25,7 @@ class Options:
     annotated: int
     rounds: int
     trials: int
+    churn: int
     only: frozenset[str]
     json: Path
     output: str
@@ -40,6 +41,12 @@ class Options:
         parser.add_argument(
             "--only", action="append", choices=GROUPS, metavar="NAME", help=f"measure only this: {', '.join(GROUPS)}"
         )
+        parser.add_argument(
+            "--churn",
+            type=_positive,
+            metavar="MINUTES",
+            help="measure only this: the growth of memory while objects change and connections break",
+        )
         parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where the samples go")
         parser.add_argument("-o", "--output", choices=("markdown", "json"), default="markdown", help="what is printed")
         given = parser.parse_args(arguments)
@@ -50,7 +57,8 @@ class Options:
             annotated=given.annotated,
             rounds=given.rounds,
             trials=given.trials,
-            only=frozenset(given.only or GROUPS),
+            churn=given.churn or 0,
+            only=frozenset(given.only or (() if given.churn else GROUPS)),
             json=given.json,
             output=given.output,
         )

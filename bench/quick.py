@@ -12,6 +12,7 @@ from typing import Any
 from bench import machine
 from bench.figures import Figure, markdown
 from bench.fleet import Fleet
+from bench.measures.churn import churn
 from bench.measures.coldsync import cold_sync, memory, stalls
 from bench.measures.latency import latency
 from bench.measures.restart import restart
@@ -37,7 +38,7 @@ class Run:
         self._progress = progress
 
     def measure(self) -> None:
-        if self._options.only & _ON_A_CLUSTER:
+        if self._options.churn or self._options.only & _ON_A_CLUSTER:
             with ControlPlane() as plane:
                 self._measure_on(plane)
         if "queue" in self._options.only:
@@ -60,6 +61,9 @@ class Run:
                 self.figures += memory(scene, progress)
         if options.only & _WITH_TARGETS:
             self._measure_operator(scene)
+        if options.churn:
+            with self._group("churn"):
+                self.figures += churn(scene, progress, minutes=options.churn)
 
     def _measure_operator(self, scene: Scene) -> None:
         options, progress = self._options, self._progress
