@@ -17,7 +17,7 @@ raised); ageing and turns of namespaces are ours.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -46,38 +46,40 @@ class Bands(Generic[E]):
 
     def __init__(self, *, ageing: float = AGEING_SECONDS) -> None:
         self._ageing = ageing
-        # A band is its lanes by namespace, in turn order. OrderedDict and not dict, because taking the
-        # first of a dict whose front was deleted is linear in what was deleted.
-        self._bands: tuple[OrderedDict[str, OrderedDict[E, None]], ...] = tuple(OrderedDict() for _ in BANDS)
+        # OrderedDict and not dict, because taking the first of a dict whose front was deleted is linear in what was
+        # deleted. Not a deque, because an entry that is raised leaves from the middle.
+        self._lanes: tuple[dict[str, OrderedDict[E, None]], ...] = tuple({} for _ in BANDS)
+        # The same lanes in the order of their turns; one that was emptied from the middle stays behind until its turn.
+        self._turns: tuple[deque[OrderedDict[E, None]], ...] = tuple(deque() for _ in BANDS)
         self._next_ageing = float("inf")
 
     def __bool__(self) -> bool:
-        return any(self._bands)
+        return any(self._lanes)
 
     def __iter__(self) -> Iterator[E]:
-        for lanes in self._bands:
-            for lane in lanes.values():
+        for turns in self._turns:
+            for lane in turns:
                 yield from lane
 
     def depth(self) -> dict[int, int]:
         """How many wait, by the priority of the band they wait in now."""
-        return {priority: sum(map(len, lanes.values())) for priority, lanes in zip(BANDS, self._bands, strict=True)}
+        return {priority: sum(map(len, lanes.values())) for priority, lanes in zip(BANDS, self._lanes, strict=True)}
 
     def push(self, entry: E, index: int, now: float) -> None:
         """Put `entry` at the end of its lane in the band with this index."""
         entry.band = index
         entry.band_since = now
-        lanes = self._bands[index]
-        namespace = entry.namespace
-        lane = lanes.get(namespace)
+        lanes = self._lanes[index]
+        lane = lanes.get(entry.namespace)
         if lane is None:
-            lane = lanes[namespace] = OrderedDict()
+            lane = lanes[entry.namespace] = OrderedDict()
+            self._turns[index].append(lane)
         lane[entry] = None
         if index and now + self._ageing < self._next_ageing:
             self._next_ageing = now + self._ageing
 
     def remove(self, entry: E) -> None:
-        lanes = self._bands[entry.band]
+        lanes = self._lanes[entry.band]
         lane = lanes[entry.namespace]
         del lane[entry]
         if not lane:
@@ -93,12 +95,18 @@ class Bands(Generic[E]):
         """Take the entry whose turn it is."""
         if now >= self._next_ageing:
             self._age(now)
-        for lanes in self._bands:
-            if lanes:
-                namespace, lane = lanes.popitem(last=False)
-                entry, _ = lane.popitem(last=False)
+        for turns in self._turns:
+            while turns:
+                lane = turns[0]
+                if not lane:
+                    turns.popleft()
+                    continue
+                entry = lane.popitem(last=False)[0]
                 if lane:
-                    lanes[namespace] = lane
+                    turns.rotate(-1)
+                else:
+                    turns.popleft()
+                    del self._lanes[entry.band][entry.namespace]
                 return entry
         return None
 
@@ -109,8 +117,8 @@ class Bands(Generic[E]):
         once a second at most, so ten thousand namespaces do not make `pop` linear.
         """
         oldest = float("inf")
-        for index in range(len(self._bands) - 1, 0, -1):
-            for lane in list(self._bands[index].values()):
+        for index in range(len(self._turns) - 1, 0, -1):
+            for lane in self._turns[index]:
                 while lane:
                     entry = next(iter(lane))
                     if entry.band_since + self._ageing > now:

@@ -1,7 +1,7 @@
 """What the work queue knows of a key while the key is in it.
 
 One `Entry` a key, from the add that brought it in to the `done` after which nobody asks for it. It is
-mutable and belongs to the queue; people get a `QueueItem`, which is a copy.
+mutable and belongs to the queue; people get a `QueueItem`, which is a copy, and metrics what a `QueueObserver` hears.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Entry(Generic[K]):
 
     band: int
     band_since: float
+    started: float
 
     def __init__(self, key: K, priority: int, reason: str, due: float) -> None:
         self.key = key
@@ -85,6 +86,15 @@ class Entry(Generic[K]):
         self.priority = priority
         self.reason = reason
         self.due = due  # delayed: when it becomes ready; afterwards: when it became ready
-        self.started = NEVER
         self.state = ItemState.READY
         self.again: Again | None = None
+
+
+class QueueObserver(Protocol):
+    """What a queue tells while it runs; what was added, depth and unfinished work are read from it."""
+
+    def ran(self, waited: float, worked: float) -> None:
+        """A worker gave a key back that had been ready for `waited` seconds, and that it kept for `worked` seconds."""
+
+    def retried(self) -> None:
+        """A key failed and will be run again."""

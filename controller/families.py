@@ -28,7 +28,7 @@ class Type(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Family:
     """One metric; `buckets` for histograms only: few, because each is a series per label set in every
-    scrape.
+    scrape. A histogram that is `tallied` is kept by `controller.tally`.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Family:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    tallied: bool = False
 
 
 def _counter(name: str, text: str, *labels: str) -> Family:
@@ -50,6 +51,10 @@ def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -
     return Family(name, Type.HISTOGRAM, text, labels, buckets)
 
 
+def _tally(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Family:
+    return Family(name, Type.HISTOGRAM, text, labels, buckets, tallied=True)
+
+
 _WORK: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
 _REQUEST: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LAG: Final = (0.001, 0.005, 0.02, 0.05, 0.2, 1.0)
@@ -58,10 +63,10 @@ WORKQUEUE_DEPTH = _gauge(
     "workqueue_depth", "Keys that are ready and wait for a worker, by the priority they wait at.", "name", "priority"
 )
 WORKQUEUE_ADDS = _counter("workqueue_adds_total", "Times a key became ready to be worked on.", "name")
-WORKQUEUE_QUEUE_DURATION = _histogram(
+WORKQUEUE_QUEUE_DURATION = _tally(
     "workqueue_queue_duration_seconds", "How long keys were ready before a worker took them.", "name", buckets=_WORK
 )
-WORKQUEUE_WORK_DURATION = _histogram(
+WORKQUEUE_WORK_DURATION = _tally(
     "workqueue_work_duration_seconds", "How long workers kept a key.", "name", buckets=_WORK
 )
 WORKQUEUE_UNFINISHED = _gauge(

@@ -30,6 +30,7 @@ from prometheus_client import (
 
 from controller import families as f
 from controller.priorities import BANDS
+from controller.tally import TallyFamily
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ RESTART_REASONS = ("gone", "eof", "timeout", "http", "decode", "refresh")
 class QueueReadings(Protocol):
     """What is read from a work queue at each scrape."""
 
+    @property
+    def added(self) -> int: ...
     def depth(self) -> dict[int, int]: ...
     def unfinished(self) -> tuple[float, float]: ...
 
@@ -55,8 +58,8 @@ class QueueMetrics:
     def __init__(self, metrics: Metrics, name: str) -> None:
         self._metrics = metrics
         self._adds = metrics.counter(f.WORKQUEUE_ADDS).labels(name)
-        self._waited = metrics.histogram(f.WORKQUEUE_QUEUE_DURATION).labels(name)
-        self._worked = metrics.histogram(f.WORKQUEUE_WORK_DURATION).labels(name)
+        self._waited = metrics.tally(f.WORKQUEUE_QUEUE_DURATION).labels(name)
+        self._worked = metrics.tally(f.WORKQUEUE_WORK_DURATION).labels(name)
         self._retries = metrics.counter(f.WORKQUEUE_RETRIES).labels(name)
         self._unfinished = metrics.gauge(f.WORKQUEUE_UNFINISHED).labels(name)
         self._longest = metrics.gauge(f.WORKQUEUE_LONGEST).labels(name)
@@ -64,7 +67,13 @@ class QueueMetrics:
         self._depth = {priority: depth.labels(name, str(priority)) for priority in BANDS}
 
     def bind(self, queue: QueueReadings) -> None:
+        told = 0
+
         def read() -> None:
+            nonlocal told
+            added = queue.added
+            self._adds.inc(added - told)
+            told = added
             for priority, waiting in queue.depth().items():
                 self._depth[priority].set(waiting)
             unfinished, longest = queue.unfinished()
@@ -73,13 +82,8 @@ class QueueMetrics:
 
         self._metrics.before_scrape(read)
 
-    def queued(self, priority: int) -> None:
-        self._adds.inc()
-
-    def started(self, priority: int, waited: float) -> None:
+    def ran(self, waited: float, worked: float) -> None:
         self._waited.observe(waited)
-
-    def finished(self, worked: float) -> None:
         self._worked.observe(worked)
 
     def retried(self) -> None:
@@ -118,7 +122,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._families: dict[str, Counter | Gauge | Histogram] = {}
+        self._families: dict[str, Counter | Gauge | Histogram | TallyFamily] = {}
         for family in f.FAMILIES:
             self._families[family.name] = self._build(family)
         self._readers: list[Callable[[], None]] = []
@@ -133,12 +137,16 @@ class Metrics:
         self.preset(f.APPLIES, WRITTEN_KINDS, APPLY_RESULTS)
         self.preset(f.OSCILLATIONS, WRITTEN_KINDS)
 
-    def _build(self, family: f.Family) -> Counter | Gauge | Histogram:
+    def _build(self, family: f.Family) -> Counter | Gauge | Histogram | TallyFamily:
         match family.type:
             case f.Type.COUNTER:
                 return Counter(family.name, family.help, family.labels, registry=self.registry)
             case f.Type.GAUGE:
                 return Gauge(family.name, family.help, family.labels, registry=self.registry)
+            case f.Type.HISTOGRAM if family.tallied:
+                tally = TallyFamily(family.name, family.help, family.labels, family.buckets)
+                self.registry.register(tally)
+                return tally
             case f.Type.HISTOGRAM:
                 return Histogram(
                     family.name, family.help, family.labels, registry=self.registry, buckets=family.buckets
@@ -152,6 +160,9 @@ class Metrics:
 
     def histogram(self, family: f.Family) -> Histogram:
         return self._typed(family, Histogram)
+
+    def tally(self, family: f.Family) -> TallyFamily:
+        return self._typed(family, TallyFamily)
 
     def _typed(self, family: f.Family, wanted: type[T]) -> T:
         built = self._families[family.name]

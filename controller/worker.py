@@ -83,7 +83,7 @@ class Worker:
         """Work until the queue is shut down."""
         while True:
             try:
-                key = await self._m.queue.get()
+                key = self._m.queue.try_get() or await self._m.queue.get()
             except ShutDown:
                 return
             try:

@@ -16,7 +16,7 @@ Contract, by rule (the tests carry the same names):
 - Q11 After `shut_down`, `get` raises and adds do nothing; `drain` waits for what is being processed, for a
   while.
 - Q14 Plain dicts and a heap, no task and no future per key; a worker parks on one future only when nothing
-  is ready.
+  is ready, and needs no coroutine (`try_get`) while something is.
 
 The queue belongs to one event loop and takes no locks. Call `retry`, `requeue` and `forget` before `done`,
 and `done` in a `finally`.
@@ -31,11 +31,11 @@ import asyncio
 from collections import deque
 from heapq import nsmallest
 from itertools import islice
-from typing import Final, Generic, Protocol
+from typing import Final, Generic
 
 from controller.bands import BAND_OF, Bands
 from controller.delays import Delays
-from controller.entries import NEVER, Again, Entry, ItemState, K, QueueItem
+from controller.entries import NEVER, Again, Entry, ItemState, K, QueueItem, QueueObserver
 from controller.priorities import BANDS, USER_EVENT
 from controller.ratelimit import RetryLimiter
 from informers.clock import Clock
@@ -46,22 +46,6 @@ TURN_SECONDS: Final = 0.005
 
 class ShutDown(Exception):
     """`get` after `shut_down`."""
-
-
-class QueueObserver(Protocol):
-    """What a queue tells while it runs; depth and unfinished work are read from it when somebody asks."""
-
-    def queued(self, priority: int) -> None:
-        """A key became ready to be run."""
-
-    def started(self, priority: int, waited: float) -> None:
-        """A worker took a key that was ready for `waited` seconds."""
-
-    def finished(self, worked: float) -> None:
-        """A worker gave a key back after `worked` seconds."""
-
-    def retried(self) -> None:
-        """A key failed and will be run again."""
 
 
 _READY: Final = ItemState.READY
@@ -78,6 +62,7 @@ class WorkQueue(Generic[K]):
         self._clock = clock
         self._monotonic = clock.monotonic
         self._limiter: RetryLimiter[K] = RetryLimiter(clock.uniform) if limiter is None else limiter
+        self._failing = self._limiter.failing
         self._observer = observer
         self._entries: dict[K, Entry[K]] = {}
         self._processing: set[Entry[K]] = set()
@@ -88,6 +73,7 @@ class WorkQueue(Generic[K]):
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._stopped = False
+        self._taken = 0
         self._turn_at = float("-inf")
         self._turn_over = False
 
@@ -106,11 +92,18 @@ class WorkQueue(Generic[K]):
         """
         if self._stopped:
             return
-        if priority not in BAND_OF:
+        band = BAND_OF.get(priority)
+        if band is None:
             raise ValueError(f"add {key!r} to the work queue: priority {priority} is none of {BANDS}")
         now = self._monotonic()
-        due = now + after if after > 0.0 else now
         entry = self._entries.get(key)
+        if entry is None and after <= 0.0 and not self._failing:
+            self._entries[key] = entry = Entry(key, priority, reason, now)
+            self._ready.push(entry, band, now)
+            if self._waiters:
+                self._wake()
+            return
+        due = now + after if after > 0.0 else now
         if entry is not None and entry.state is _PROCESSING:
             again = self._mark(entry, priority, reason)
             if changed:
@@ -118,7 +111,7 @@ class WorkQueue(Generic[K]):
             else:
                 again.unchanged = min(again.unchanged, due)
             return
-        if self._limiter.failing and (entry is None or entry.state is _DELAYED):
+        if self._failing and (entry is None or entry.state is _DELAYED):
             due = self._limiter.earliest(key, due, changed=changed)
             if entry is None or due < entry.due:
                 self._limiter.expedite(key, due)
@@ -157,29 +150,38 @@ class WorkQueue(Generic[K]):
         """How many failures in a row were answers of the server."""
         return self._limiter.refusals(key)
 
+    def try_get(self) -> K | None:
+        """The key whose turn it is, if there is one now: it is the caller's alone until `done`. None also when others
+        need a turn of the event loop; `get` waits then."""
+        now = self._monotonic()
+        if self._timer_at <= now:
+            self._release(now)
+        if self._stopped or now - self._turn_at > TURN_SECONDS:
+            return None
+        entry = self._ready.pop(now)
+        if entry is None:
+            return None
+        entry.state = _PROCESSING
+        entry.started = now
+        self._processing.add(entry)
+        self._taken += 1
+        return entry.key
+
     async def get(self) -> K:
         """Wait for the key whose turn it is. It is the caller's alone until `done`. Raises `ShutDown`."""
         while not self._stopped:
-            now = self._monotonic()
-            if self._timer_at <= now:
-                self._release(now)
-            if now - self._turn_at > TURN_SECONDS and self._ready:
-                # Workers that never wait (all plans empty) must not keep the loop from its sockets.
-                # The slice is that of all workers together: one callback opens the next one for them.
-                if not self._turn_over:
-                    self._turn_over = True
-                    asyncio.get_running_loop().call_soon(self._begin_turn)
-                await self._clock.sleep(0)
+            key = self.try_get()
+            if key is not None:
+                return key
+            if not self._ready:
+                await self._park()
                 continue
-            entry = self._ready.pop(now)
-            if entry is not None:
-                entry.state = _PROCESSING
-                entry.started = now
-                self._processing.add(entry)
-                if self._observer is not None:
-                    self._observer.started(entry.priority, now - entry.due)
-                return entry.key
-            await self._park()
+            # Workers that never wait (all plans empty) must not keep the loop from its sockets.
+            # The slice is that of all workers together: one callback opens the next one for them.
+            if not self._turn_over:
+                self._turn_over = True
+                asyncio.get_running_loop().call_soon(self._begin_turn)
+            await self._clock.sleep(0)
         raise ShutDown
 
     def done(self, key: K) -> None:
@@ -190,7 +192,7 @@ class WorkQueue(Generic[K]):
         self._processing.remove(entry)
         now = self._monotonic()
         if self._observer is not None:
-            self._observer.finished(now - entry.started)
+            self._observer.ran(entry.started - entry.due, now - entry.started)
         again = entry.again
         if again is None or self._stopped:
             del self._entries[key]
@@ -238,6 +240,11 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         """How many keys are ready."""
         return sum(self.depth().values())
+
+    @property
+    def added(self) -> int:
+        """How often a key became ready."""
+        return self._taken + len(self)
 
     def depth(self) -> dict[int, int]:
         """How many keys are ready, by the priority of the band they wait in now."""
@@ -325,8 +332,6 @@ class WorkQueue(Generic[K]):
             entry.state = _READY
             entry.due = now
             self._ready.push(entry, BAND_OF[entry.priority], now)
-            if self._observer is not None:
-                self._observer.queued(entry.priority)
             if self._waiters:
                 self._wake()
 

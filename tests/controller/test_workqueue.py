@@ -480,14 +480,8 @@ def test_q13_the_observer_hears_every_run() -> None:
     class Heard:
         said: list[tuple[object, ...]] = field(default_factory=list)
 
-        def queued(self, priority: int) -> None:
-            self.said.append(("queued", priority))
-
-        def started(self, priority: int, waited: float) -> None:
-            self.said.append(("started", priority, waited))
-
-        def finished(self, worked: float) -> None:
-            self.said.append(("finished", worked))
+        def ran(self, waited: float, worked: float) -> None:
+            self.said.append(("ran", waited, worked))
 
         def retried(self) -> None:
             self.said.append(("retried",))
@@ -503,17 +497,31 @@ def test_q13_the_observer_hears_every_run() -> None:
         await clock.sleep(3)
         queue.add(B, after=1.0)
         assert queue.unfinished() == (3.0, 3.0)
+        assert queue.added == 1
         queue.retry(A)
         queue.done(A)
-        await queue.get()
-        assert heard.said == [
-            ("queued", FAN_OUT),
-            ("started", CHILD_DRIFT, 2.0),
-            ("retried",),
-            ("finished", 3.0),
-            ("queued", USER_EVENT),
-            ("started", USER_EVENT, 0.0),
-        ]
+        assert await queue.get() == B
+        assert queue.added == 2
+        queue.done(B)
+        assert heard.said == [("retried",), ("ran", 2.0, 3.0), ("ran", 0.0, 0.0)]
+
+    run(scenario)
+
+
+def test_q14_a_key_that_is_ready_needs_no_coroutine() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        queue.add(A)
+        queue.add(B)
+        queue.add(C, after=1.0)
+        assert await queue.get() == A, "which opens a turn"
+        assert (queue.try_get(), queue.try_get()) == (B, None)
+        await clock.sleep(1)
+        assert queue.try_get() is None, "others first"
+        assert await queue.get() == C
+        queue.add(Key("Deployment", "shop", "d"))
+        queue.shut_down()
+        assert queue.try_get() is None
 
     run(scenario)
 
