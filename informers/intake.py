@@ -17,7 +17,7 @@ Source of the idea: client-go `reflector.go: handleAnyWatch`, which logs such an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from informers.clock import Clock
@@ -27,7 +27,7 @@ from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.replacement import Replacement
 from informers.resource import ObjectKey, Resource
-from informers.revision import is_older, parse_revision
+from informers.revision import UNKNOWN, is_older, parse_revision
 
 R = TypeVar("R", bound=Row)
 
@@ -80,6 +80,7 @@ class Intake(Generic[R]):
         observer: InformerObserver,
     ) -> None:
         self.revision = ""
+        self._number = UNKNOWN
         self.repair_wanted = False
         self.last_bookmark_at: float | None = None
         self.bookmarked = False
@@ -143,6 +144,7 @@ class Intake(Generic[R]):
             )
         telling = self._sink.replace(self._namespace, replacement, revision=number, initial=initial)
         self.revision = revision
+        self._number = number
         self.repair_wanted = False
         self.last_bookmark_at = self._clock.monotonic()
         self.bookmarked = False
@@ -154,6 +156,7 @@ class Intake(Generic[R]):
     def forget(self) -> None:
         """The kind is not served: nothing of it is undecodable either."""
         self.revision = ""
+        self._number = UNKNOWN
         self.repair_wanted = False
         self.undecodable = set()
         self.unidentified = 0
@@ -189,6 +192,8 @@ class Intake(Generic[R]):
                 types.append(event.type)
                 self._apply_event(event)
         finally:
+            # Nobody but handlers can look before this, and what they are told of is in the store already.
+            self._sink.advance(self._namespace, self._number)
             if types:
                 self._observer.events(self._resource, count_types(types))
             self._sink.flush()
@@ -196,10 +201,14 @@ class Intake(Generic[R]):
 
     def _apply_event(self, event: RawEvent) -> None:
         kind = event.type
+        number = parse_revision(event.resource_version)
         if kind in ("ADDED", "MODIFIED"):
-            self._upsert(event)
+            if event.document is None:
+                self._remove(event, number)
+            else:
+                self._upsert(event, event.document, number)
         elif kind == "DELETED":
-            self._remove(event)
+            self._remove(event, number)
         elif kind == "BOOKMARK":
             self.last_bookmark_at = self._clock.monotonic()
             self.bookmarked = True
@@ -208,39 +217,36 @@ class Intake(Generic[R]):
         else:
             return
         if event.resource_version:
-            self._move_to(event.resource_version)
+            self._move_to(event.resource_version, number)
 
-    def _upsert(self, event: RawEvent) -> None:
-        if event.document is None:
-            self._remove(event)
-            return
-        key = ObjectKey(event.namespace, event.name)
+    def _upsert(self, event: RawEvent, document: Mapping[str, Any], number: int) -> None:
         try:
-            row = self._project(event.document)
+            row = self._project(document)
         except Exception as error:  # foreign code, as above
-            self._skip(key, error, passing=False)
+            self._skip(ObjectKey(event.namespace, event.name), error, passing=False)
             return
         if row is None:
-            self._remove(event)
+            self._remove(event, number)
             return
-        self._heal(key)
+        if self.undecodable:
+            self._heal(ObjectKey(event.namespace, event.name))
         self._sink.upsert(row)
 
-    def _remove(self, event: RawEvent) -> None:
+    def _remove(self, event: RawEvent, number: int) -> None:
         key = ObjectKey(event.namespace, event.name)
-        self._heal(key)
-        self._sink.remove(key, uid=event.uid, revision=parse_revision(event.resource_version))
+        if self.undecodable:
+            self._heal(key)
+        self._sink.remove(key, uid=event.uid, revision=number)
 
-    def _move_to(self, revision: str) -> None:
-        number = parse_revision(revision)
-        if is_older(number, parse_revision(self.revision)):
+    def _move_to(self, revision: str, number: int) -> None:
+        if is_older(number, self._number):
             raise Rewound(
                 self.attempt,
                 reason="Rewound",
                 message=f"version {revision} came after {self.revision}: the server went back in time",
             )
         self.revision = revision
-        self._sink.advance(self._namespace, number)
+        self._number = number
 
     def _skip(self, key: ObjectKey | None, error: Exception, *, passing: bool) -> None:
         self._observer.decode_failed(self._resource, key, error)
@@ -253,7 +259,7 @@ class Intake(Generic[R]):
         self._report_undecodable()
 
     def _heal(self, key: ObjectKey) -> None:
-        if self.undecodable and key in self.undecodable:
+        if key in self.undecodable:
             self.undecodable.discard(key)
             self._report_undecodable()
 

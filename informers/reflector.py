@@ -195,9 +195,8 @@ class Reflector(Generic[R]):
         for _ in telling:
             # The store is complete; only telling ten thousand rows takes long enough for others to get a turn (T8).
             await self._clock.sleep(0)
-        self._consistent = False
+        self._consistent = self._interrupted = False
         self._unfinished = self._silences = 0
-        self._interrupted = False
         self._repair_at = None
         if replacement.unidentified:
             # R20: some rows may only be there because nobody can tell which object it was. Look again, at leisure.
@@ -222,15 +221,8 @@ class Reflector(Generic[R]):
 
     async def _watch(self) -> None:
         stream = self._stream or await self._open(self.intake.revision)
-        while (lines := await self._next_lines(stream)) is not None:
-            self.last_event_at = self._clock.monotonic()
-            count = self.intake.apply(lines)
-            if count:
-                stream.events += count
-                self._silences = 0
-                self.last_error = None
-            if self.intake.repair_wanted and self._repair_at is None:
-                self._repair_at = self._clock.monotonic() + self._backoff.next()
+        while await self._follow(stream):
+            pass
         if self._repair_at is not None or self._refresh_wanted:
             reason = "refresh" if self._refresh_wanted else "undecodable"
             self._refresh_wanted = False
@@ -240,23 +232,32 @@ class Reflector(Generic[R]):
         else:
             await self._ended_politely(stream)
 
-    async def _next_lines(self, stream: WatchStream) -> list[bytes] | None:
-        """R20: the stream goes on for everybody else while the backoff of the repairing relist runs."""
+    async def _follow(self, stream: WatchStream) -> bool:
+        """Take events until the stream ends, a refresh is wanted or a repair is due. True when a repair was put off:
+        the stream goes on for everybody else meanwhile (R20)."""
         left = None if self._repair_at is None else self._repair_at - self._clock.monotonic()
         if self._refresh_wanted or (left is not None and left <= 0):
-            return None
+            return False
         try:
-            async with asyncio.timeout(left) as self._reading:
-                return await stream.next_lines()
+            async with asyncio.timeout(left) as self._reading:  # one for many chunks: each is a microsecond's work
+                while (lines := await stream.next_lines()) is not None:
+                    self.last_event_at = self._clock.monotonic()
+                    count = self.intake.apply(lines)
+                    stream.events += count
+                    if count:
+                        self._silences, self.last_error = 0, None
+                    if self.intake.repair_wanted and self._repair_at is None:
+                        self._repair_at = self._clock.monotonic() + self._backoff.next()
+                        return True
         except TimeoutError:
-            return None
+            return False
         finally:
             self._reading = None
+        return False
 
     async def _ended_politely(self, stream: WatchStream) -> None:
         lived = self._clock.monotonic() - stream.opened_at
-        short = lived < SHORT_SECONDS and stream.events == 0
-        await self._close_stream("short" if short else "closed")
+        await self._close_stream("short" if lived < SHORT_SECONDS and stream.events == 0 else "closed")
         # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner,
         # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
         self._interrupted = self._interrupted or lived < WATCH_SECONDS[0]

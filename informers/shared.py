@@ -265,7 +265,9 @@ class SharedInformer(Generic[R]):
         self._deliver(self.store.upsert(row))
 
     def remove(self, key: ObjectKey, *, uid: str, revision: int) -> None:
-        self._deliver(self.store.remove(key, uid=uid, revision=revision))
+        deltas = self.store.remove(key, uid=uid, revision=revision)
+        if deltas:
+            self._deliver(deltas)
 
     def advance(self, scope: str, revision: int) -> None:
         self.store.advance(scope, revision)

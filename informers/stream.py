@@ -77,6 +77,11 @@ class WatchStream:
 
     def _take(self) -> list[bytes]:
         lines = self._lines
+        size = sum(map(len, lines))
+        if self._since_turn + size < TURN_BYTES:
+            self._since_turn += size
+            self._lines = []
+            return lines
         for count, line in enumerate(lines, start=1):
             self._since_turn += len(line)
             if self._since_turn >= TURN_BYTES:

@@ -79,8 +79,8 @@ AIO_WATCH: tuple[Mutation, ...] = (
         "Stopping does not reach a read that waits.",
         (
             "informers/reflector.py",
-            "        except TimeoutError:\n            return None\n        finally:",
-            "        except (TimeoutError, asyncio.CancelledError):\n            return None\n        finally:",
+            "        except TimeoutError:\n            return False\n        finally:",
+            "        except (TimeoutError, asyncio.CancelledError):\n            return False\n        finally:",
         ),
         tests=(f"{_TURNS}test_t3_an_informer_can_be_stopped_at_any_moment",),
     ),

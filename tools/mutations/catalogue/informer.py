@@ -92,11 +92,11 @@ INFORMER: tuple[Mutation, ...] = (
         "Handlers run between two reads of the socket, and one that takes its time delays them.",
         (
             "informers/reflector.py",
-            "            count = self.intake.apply(lines)\n",
-            "            count = 0\n"
-            "            for line in lines:\n"
-            "                count += self.intake.apply([line])\n"
-            "                await self._clock.sleep(0)\n",
+            "                    count = self.intake.apply(lines)\n",
+            "                    count = 0\n"
+            "                    for line in lines:\n"
+            "                        count += self.intake.apply([line])\n"
+            "                        await self._clock.sleep(0)\n",
         ),
         tests=(f"{_TURNS}test_r24_all_events_of_a_chunk_are_told_in_one_turn_of_the_loop",),
     ),
