@@ -71,7 +71,7 @@ _SYNC_REPORT_SECONDS = 30.0
 _FLUSH_SECONDS = 1.5
 
 # Rows live as long as their objects and hold no cycles: looking for cycles among them often costs stalls.
-_GC_THRESHOLDS = (50_000, 20, 100)
+GC_THRESHOLDS = (50_000, 20, 100)
 
 Job = Coroutine[None, None, None]
 
@@ -128,7 +128,7 @@ async def _main(
     identity: str,
     logs: Logs,
 ) -> int:
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     readiness = _Readiness()
     checks = Checks()
     checks.live("leader-election", election.overdue)

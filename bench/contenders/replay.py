@@ -1,0 +1,58 @@
+"""A server that sends one watch, as fast as it is read: python -m bench.contenders.replay CERTIFICATE KEY FILE
+
+FILE has events as lines, as an API server wrote them. The answer is a streaming list without any objects; half a second
+after it, when a client is done with that, come all events. Each one is a chunk and a TLS record of its own, as from a
+kube-apiserver. The port is printed, and clients are served one after the other until standard input ends.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+import threading
+from pathlib import Path
+from time import sleep
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = (
+    b'{"type":"BOOKMARK","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+    b'{"resourceVersion":"1","annotations":{"k8s.io/initial-events-end":"true"}}}}\n'
+)
+_PAUSE = 0.5
+
+
+def main(certificate: str, key: str, file: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    chunks = [_chunk(line) for line in file.read_bytes().splitlines(keepends=True)]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        print(listening.getsockname()[1], flush=True)
+        threading.Thread(target=_serve, args=(listening, context, chunks), daemon=True).start()
+        sys.stdin.read()
+
+
+def _serve(listening: socket.socket, context: ssl.SSLContext, chunks: list[bytes]) -> None:
+    while True:
+        plain, _ = listening.accept()
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with context.wrap_socket(plain, server_side=True) as stream:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += stream.recv(65536)
+                stream.sendall(HEAD + _chunk(END))
+                sleep(_PAUSE)
+                for chunk in chunks:
+                    stream.sendall(chunk)
+                stream.recv(1)  # until the client leaves
+        except OSError:
+            continue  # it left early
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
