@@ -36,6 +36,7 @@ VERBS = (
     Verb("run", "run the operator"),
     Verb("resolve", "show what the operator would apply for a target"),
     Verb("explain", "tell why a target is backed up as it is, or is not"),
+    Verb("adopt", "give targets what an earlier namespace left"),
     Verb("check", "tell what is wrong with an installation, from outside"),
     Verb("debug", "look inside a running operator"),
     Verb("version", "print the version"),

@@ -20,10 +20,11 @@ from autobackup.difference import Change, comparable, foreseen
 from autobackup.exits import CommandError
 from autobackup.objects import finished
 from autobackup.snapshot import Snapshot
-from autobackup.subjects import Subjects, Target, as_live
+from autobackup.subjects import Subjects, Target, as_live, asks
 from informers.errors import ApiError, Forbidden, NotFound
 from informers.resource import ObjectKey, Resource
 from reconcilers import podtemplate
+from reconcilers.inheritance import known_names
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.namespace import NAMESPACE, NamespaceRow, project_namespace
@@ -71,9 +72,9 @@ class Live:
 async def look(cluster: Cluster, subjects: Subjects, console: Console) -> Live:
     """Everything but the storage Secrets, of which only a plan knows which they are."""
     live = Live(subjects, {name: blueprint.row for name, blueprint in subjects.blueprints.items()})
+    await _find_namespaces(cluster, live, console)
     await _complete_targets(cluster, live, console)
     await _find_blueprints(cluster, live, console)
-    await _find_namespaces(cluster, live, console)
     namespaces = {key.namespace for key in subjects.targets}
     for row in live.blueprints.values():
         namespaces.update(_namespaces_of(row))
@@ -159,7 +160,12 @@ async def _complete_targets(cluster: Cluster, live: Live, console: Console) -> N
             live.unseen.add(target.key)
             console.warning(f"{target.key} could not be looked at: {answer}", where=target.manifest.place())
         elif answer is not None:
-            targets[target.key] = as_live(target, answer["metadata"], as_if=live.subjects.as_if)
+            targets[target.key] = as_live(
+                target,
+                answer["metadata"],
+                as_if=live.subjects.as_if,
+                inherits=asks(live.namespaces.get(target.key.namespace)),
+            )
 
 
 def _recall_uids(live: Live) -> None:
@@ -187,7 +193,9 @@ def _foresee_generations(live: Live) -> None:
 
 async def _find_blueprints(cluster: Cluster, live: Live, console: Console) -> None:
     rows = [target.row for target in live.subjects.targets.values() if target.row is not None]
-    missing = sorted({name for row in rows for name in row.blueprints} - set(live.blueprints))
+    named = {name for row in rows for name in row.blueprints}
+    named.update(name for space in live.namespaces.values() for name in known_names(space))
+    missing = sorted(named - set(live.blueprints))
 
     async def find(name: str) -> Object | None:
         return await cluster.find(BLUEPRINT, ObjectKey("", name))

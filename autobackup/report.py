@@ -13,6 +13,7 @@ from autobackup.console import Console
 from autobackup.subjects import BLUEPRINT_FIELDS, Blueprint, Subjects, Target
 from reconcilers import annotations as asked
 from reconcilers.blueprint import compile_blueprint
+from reconcilers.inheritance import known_names
 from reconcilers.kinds import TARGETS
 from reconcilers.plan import Outcome, Plan, State
 from reconcilers.reasons import Reason
@@ -80,6 +81,7 @@ def tell_not_annotated(console: Console, subjects: Subjects) -> None:
 def tell_passed_over(console: Console, subjects: Subjects) -> None:
     """What was given and has no effect, each with its reason."""
     used = {name for target in subjects.targets.values() if target.row for name in target.row.blueprints}
+    used.update(name for space in subjects.namespaces.values() for name in known_names(space))
     for name, blueprint in subjects.blueprints.items():
         if name not in used:
             console.note(f"no target names BackupBlueprint {name}", where=blueprint.manifest.place())

@@ -18,7 +18,7 @@ from autobackup.objects import FORMATS, applied, finished, render, without_uid
 from autobackup.snapshot import Snapshot
 from autobackup.subjects import Subjects, sort
 from reconcilers.keys import Key
-from reconcilers.kinds import BLUEPRINT
+from reconcilers.kinds import BLUEPRINT, TARGETS, Family
 from reconcilers.plan import Delete, Plan
 from reconcilers.target import plan_target
 
@@ -150,9 +150,12 @@ def _plan(
     """The plan of each target that asks for a backup or has one, and whether one of them cannot be configured."""
     plans: dict[Key, Plan] = {}
     bad = False
-    for key, target in subjects.targets.items():
+    # Workloads first: what they back up is not backed up as a claim besides.
+    order = sorted(subjects.targets, key=lambda key: TARGETS[key.kind].family is not Family.WORKLOAD)
+    for key in order:
+        target = subjects.targets[key]
         plan = plan_target(snapshot, key)
-        if target.row is None and not plan.steps:
+        if not plan.outcomes and not plan.steps:
             continue
         plans[key] = plan
         snapshot.settle(plan)

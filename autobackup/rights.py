@@ -53,6 +53,7 @@ def needed(*, namespaces: Sequence[str], lease_namespace: str, lease: str) -> It
     """Every right that the operator uses; without `namespaces` it watches all."""
     for verb in ("list", "watch"):
         yield Right(verb, BLUEPRINT)
+    for verb in ("get", "list", "watch"):
         yield Right(verb, NAMESPACE, use=BY_LABEL if namespaces else "")
     yield Right("patch", BLUEPRINT, subresource="status")
     for namespace in namespaces or ("",):

@@ -14,17 +14,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from autobackup.subjects import Subjects
+from autobackup.subjects import Subjects, is_stand_in
 from informers.clock import RealClock
 from informers.resource import ObjectKey
-from reconcilers import podtemplate
+from reconcilers import marks, podtemplate
 from reconcilers.keys import Key
-from reconcilers.kinds import CONFIGURATION, REPOSITORY
+from reconcilers.kinds import CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
-from reconcilers.mapping import mark_index
-from reconcilers.marks import PRODUCT
+from reconcilers.mapping import claim_index, mark_index
 from reconcilers.namespace import NamespaceRow
-from reconcilers.plan import Apply, Delete, Plan, Wish
+from reconcilers.plan import Apply, Delete, Outcome, Plan, Wish
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import SecretSight, SecretState
 from reconcilers.rows import (
@@ -32,6 +31,7 @@ from reconcilers.rows import (
     ConfigurationRow,
     RepositoryRow,
     TargetRow,
+    claims_of,
     project_configuration,
     project_repository,
 )
@@ -95,11 +95,17 @@ class Snapshot:
             enclosing=lambda row: enclosing(row.location) if row.location else (),
         )
         self._configurations = _Table(
-            (replace(self._current(row), fingerprint="") for row in configurations), target=mark_index
+            (replace(self._current(row), fingerprint="") for row in configurations),
+            target=mark_index,
+            claim=claim_index,
         )
         self._secrets = secrets or {}
         self._clock = RealClock()
-        self._namespaces = namespaces or {}
+        # One out of a file has no uid yet.
+        self._namespaces = {
+            name: replace(row, uid="") if is_stand_in(row.uid) else row for name, row in (namespaces or {}).items()
+        }
+        self._outcomes: dict[Key, tuple[Outcome, ...]] = {}
         self._claims: dict[str, str] = {}
 
     def _current(self, row: ConfigurationRow) -> ConfigurationRow:
@@ -125,10 +131,12 @@ class Snapshot:
     def settle(self, plan: Plan) -> None:
         """Go on as if `plan` had been carried out."""
         self._claims.update((claim.token, claim.owner) for claim in plan.claims)
+        if plan.subject is not None:
+            self._outcomes[Key(plan.subject.kind, plan.subject.namespace, plan.subject.name)] = plan.outcomes
         for step in plan.steps:
             if isinstance(step, Delete):
                 self._configurations.remove(step.key)
-            elif isinstance(step, Apply) and step.manager == PRODUCT:
+            elif isinstance(step, Apply) and step.manager == marks.PRODUCT:
                 uid = step.uid or f"to-be-created.{step.key}"
                 metadata = {**step.body["metadata"], "uid": uid, "resourceVersion": "0"}
                 body = {**step.body, "metadata": metadata}
@@ -138,7 +146,9 @@ class Snapshot:
                     used = before is not None and before.has_snapshots
                     self._repositories.put(replace(repository, has_snapshots=used))
                 elif step.resource == CONFIGURATION:
-                    self._configurations.put(project_configuration(body))
+                    recorded = metadata["annotations"].get(marks.POD_TEMPLATE, "")
+                    row = project_configuration(body)
+                    self._configurations.put(replace(row, claims=claims_of(body, recorded)))
 
     def target(self, key: Key) -> TargetRow | None:
         return self._targets.get(key)
@@ -153,7 +163,7 @@ class Snapshot:
         return self._namespaces.get(name)
 
     def sees_namespaces(self) -> bool:
-        return bool(self._namespaces)
+        return all(key.namespace in self._namespaces for key in self._targets)
 
     def requires_allowed_namespaces(self) -> bool:
         return False
@@ -177,6 +187,17 @@ class Snapshot:
 
     def configuration(self, key: ObjectKey) -> ConfigurationRow | None:
         return self._configurations.get(key)
+
+    def configurations_covering(self, namespace: str, claim: str) -> Iterable[ConfigurationRow]:
+        return self._configurations.by("claim", (namespace, claim))
+
+    def workloads_in(self, namespace: str) -> Iterator[TargetRow]:
+        for key, row in self._targets.items():
+            if key.namespace == namespace and TARGETS[key.kind].family is Family.WORKLOAD:
+                yield row
+
+    def outcomes_of(self, target: Key) -> tuple[Outcome, ...]:
+        return self._outcomes.get(target, ())
 
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         return self._configurations.by("target", target)

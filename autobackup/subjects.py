@@ -116,7 +116,16 @@ def sort(manifests: Iterable[Manifest], *, namespace: str = "default", as_if: st
     found = Subjects(as_if=as_if)
     for manifest in manifests:
         _take(found, manifest, namespace)
+    for key, target in found.targets.items():
+        if target.row is None and asks(found.namespaces.get(key.namespace)):
+            metadata = _metadata(target.manifest)
+            found.targets[key] = _target(target.manifest, metadata, namespace=key.namespace, as_if=as_if, inherits=True)
     return found
+
+
+def asks(namespace: NamespaceRow | None) -> bool:
+    """Whether a Namespace names a blueprint for what is in it."""
+    return namespace is not None and namespace.annotation(asked.BLUEPRINT) is not None
 
 
 def stand_in(key: Key) -> str:
@@ -185,7 +194,9 @@ def _serves(resource: Resource, api_version: str, manifest: Manifest) -> bool:
     return False
 
 
-def _target(manifest: Manifest, metadata: Mapping[str, Any], *, namespace: str, as_if: str) -> Target:
+def _target(
+    manifest: Manifest, metadata: Mapping[str, Any], *, namespace: str, as_if: str, inherits: bool = False
+) -> Target:
     kind = manifest.content["kind"]
     _mapping(manifest, "spec")
     content = _completed(manifest, metadata, namespace)
@@ -193,7 +204,7 @@ def _target(manifest: Manifest, metadata: Mapping[str, Any], *, namespace: str, 
     owner = next((o for o in full.get("ownerReferences") or () if o.get("controller")), None)
     if as_if:
         full["annotations"] = {asked.BLUEPRINT: as_if, **(full.get("annotations") or {})}
-    row = target_projection(kind).project(content)
+    row = target_projection(kind, whole=inherits).project(content)
     annotated = asked.BLUEPRINT in (full.get("annotations") or {})
     return Target(
         key=Key(kind, full["namespace"], full["name"]),
@@ -204,7 +215,7 @@ def _target(manifest: Manifest, metadata: Mapping[str, Any], *, namespace: str, 
     )
 
 
-def as_live(target: Target, metadata: Mapping[str, Any], *, as_if: str) -> Target:
+def as_live(target: Target, metadata: Mapping[str, Any], *, as_if: str, inherits: bool) -> Target:
     """The target as it will be when its file was applied over the live object that has this metadata.
 
     An annotation that was put on by other means stays, as `kubectl apply` lets it stay.
@@ -217,7 +228,7 @@ def as_live(target: Target, metadata: Mapping[str, Any], *, as_if: str) -> Targe
     merged: dict[str, Any] = {**metadata, **own, "uid": metadata["uid"], "annotations": {**kept, **wanted}}
     for name in ("generation", "ownerReferences", "deletionTimestamp"):
         merged[name] = metadata.get(name)
-    return _target(target.manifest, merged, namespace=target.key.namespace, as_if=as_if)
+    return _target(target.manifest, merged, namespace=target.key.namespace, as_if=as_if, inherits=inherits)
 
 
 def _last_applied(annotations: Mapping[str, str]) -> frozenset[str]:

@@ -34,6 +34,7 @@ from reconcilers.fields import live_fingerprint
 from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import GROUP, TARGETS
 from reconcilers.marks import PRODUCT
+from reconcilers.namespace import NAMESPACE
 from reconcilers.plan import Apply, ApplyStatus, Delete
 from reconcilers.secretcopy import SECRET, ApplySecret, Copy, DeleteSecret, project_copy
 
@@ -126,7 +127,7 @@ class Applier:
             raise NotOurs(f"delete Secret {step.key}: copies are deleted by delete_secret alone")
         if not step.moved:
             live = await self._look_at(step.target)
-            if live is not None and _names(live, step.blueprint):
+            if live is not None and await self._is_asked_for(step, live):
                 return None
             target = _reference(step, live) if live is not None else None
         body = {
@@ -173,6 +174,18 @@ class Applier:
             )
         except NotFound as error:
             require_definite(error)
+
+    async def _is_asked_for(self, step: Delete, live: Mapping[str, Any]) -> bool:
+        """Whether the live target names the blueprint, or its Namespace does for it."""
+        if asked.BLUEPRINT in (live.get("annotations") or {}) or not step.inherits:
+            return _names(live, step.blueprint)
+        path = NAMESPACE.object_path(ObjectKey("", step.target.namespace))
+        try:
+            response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
+        except NotFound as error:
+            require_definite(error)
+            return False
+        return _names(read_object(response)["metadata"], step.blueprint)
 
     async def _look_at(self, target: Key) -> Mapping[str, Any] | None:
         """The metadata of the live target; None when it does not exist."""

@@ -8,19 +8,22 @@ from dataclasses import dataclass, replace
 from controller.applier import Applier
 from controller.claims import Claims
 from controller.outcomes import Outcomes
+from controller.reach import Reach
 from controller.secretcheck import StorageSecrets
 from controller.secretcopies import SecretCopies
 from controller.templates import PodTemplates
 from informers import InformerFactory, SharedInformer
 from informers.clock import Clock
 from informers.resource import ObjectKey
-from reconcilers import mapping
+from reconcilers import annotations as asked
+from reconcilers import inheritance, mapping
 from reconcilers.blueprint import provider_in, source_in
+from reconcilers.errors import Refusal
 from reconcilers.keys import Key
-from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
 from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
-from reconcilers.plan import Wish
+from reconcilers.plan import Outcome, Wish
 from reconcilers.ports import SecretSight, Summary
 from reconcilers.rows import (
     BLUEPRINTS,
@@ -64,7 +67,9 @@ class Caches:
         watched = frozenset(namespaces)
         blueprints = factory.informer(BLUEPRINT, BLUEPRINTS)
         # Who watches only some namespaces may have been given no right that reaches beyond them.
-        spaces = factory.informer(NAMESPACE, NAMESPACES, dispensable=bool(watched))
+        spaces = factory.informer(
+            NAMESPACE, NAMESPACES, indexes={"blueprint": mapping.namespace_index}, dispensable=bool(watched)
+        )
         repositories = factory.informer(
             REPOSITORY,
             REPOSITORIES,
@@ -75,17 +80,21 @@ class Caches:
                 "secret": _storage_secrets,
             },
         )
-        configurations = factory.informer(CONFIGURATION, CONFIGURATIONS, indexes={"target": mapping.mark_index})
+        configurations = factory.informer(
+            CONFIGURATION, CONFIGURATIONS, indexes={"target": mapping.mark_index, "claim": mapping.claim_index}
+        )
         targets = {
             name: factory.informer(
                 kind.resource,
                 target_projection(name),
                 indexes={"blueprint": mapping.blueprint_index},
                 optional=kind.optional,
+                after=spaces,
             )
             for name, kind in TARGETS.items()
             if openshift or not kind.openshift
         }
+        Reach(targets=targets, blueprints=blueprints, namespaces=spaces)
         return cls(targets, blueprints, repositories, configurations, spaces, watched)
 
 
@@ -156,6 +165,9 @@ class View:
     def configuration(self, key: ObjectKey) -> ConfigurationRow | None:
         return self._caches.configurations.store.get(key)
 
+    def configurations_covering(self, namespace: str, claim: str) -> Iterable[ConfigurationRow]:
+        return self._caches.configurations.store.index("claim", (namespace, claim))
+
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         return self._caches.configurations.store.index("target", target)
 
@@ -175,8 +187,33 @@ class View:
         return {provider for row in rows if row is not None and (provider := provider_in(row))}
 
     def targets_of(self, blueprint: str) -> Iterator[Key]:
-        """Every target that names this blueprint."""
-        return (row.key for row in self._naming(blueprint))
+        """Every target that names this blueprint, and every object whose Namespace does: any may be, or have been, a
+        target because of it."""
+        yield from (row.key for row in self._named(blueprint))
+        for row in self._heirs(blueprint):
+            yield row.key
+
+    def claims_in(self, namespace: str) -> Iterator[Key]:
+        """Every claim in this namespace that would be a target only because the Namespace asks."""
+        informer = self._caches.targets.get(inheritance.CLAIM)
+        for row in informer.store.within(namespace) if informer else ():
+            if row.annotation(asked.BLUEPRINT) is None:
+                yield row.key
+
+    def workloads_in(self, namespace: str) -> Iterator[TargetRow]:
+        for kind, informer in self._caches.targets.items():
+            if TARGETS[kind].family is Family.WORKLOAD:
+                yield from informer.store.within(namespace)
+
+    def outcomes_of(self, target: Key) -> tuple[Outcome, ...]:
+        return self._outcomes.of(target)
+
+    def blueprints_of(self, target: TargetRow) -> tuple[str, ...]:
+        """The blueprints that a target names, or its Namespace for it; none where that cannot be read."""
+        try:
+            return inheritance.blueprints_of(self, target)
+        except Refusal:
+            return ()
 
     def targets_in(self, namespace: str) -> Iterator[Key]:
         """Every target in this namespace."""
@@ -184,6 +221,21 @@ class View:
             yield from (row.key for row in informer.store.within(namespace))
 
     def _naming(self, blueprint: str) -> Iterator[TargetRow]:
+        """The targets that are to be backed up with this blueprint."""
+        yield from self._named(blueprint)
+        for row in self._heirs(blueprint):
+            if blueprint in self.blueprints_of(row) and inheritance.coverer(self, row) is None:
+                yield row
+
+    def _heirs(self, blueprint: str) -> Iterator[TargetRow]:
+        """Objects without an annotation of their own whose Namespace names the blueprint, of whatever kind."""
+        for space in self._caches.namespaces.store.index("blueprint", blueprint):
+            for informer in self._caches.targets.values():
+                for row in informer.store.within(space.name):
+                    if row.annotation(asked.BLUEPRINT) is None:
+                        yield row
+
+    def _named(self, blueprint: str) -> Iterator[TargetRow]:
         for informer in self._caches.targets.values():
             yield from informer.store.index("blueprint", blueprint)
 

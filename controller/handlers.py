@@ -42,10 +42,15 @@ class Handlers:
         for kind, informer in caches.targets.items():
             informer.add_handler(self.on_target, name=f"{kind.lower()}-targets", on_failure=self._target_failed(kind))
         caches.repositories.add_handler(self.on_owned, name="repository-owners", on_failure=self._owned_failed)
+        caches.configurations.add_handler(self.on_coverage, name="configuration-claims", on_failure=self._claims_failed)
         caches.configurations.add_handler(self.on_owned, name="configuration-owners", on_failure=self._owned_failed)
 
     def on_target(self, delta: Delta[TargetRow]) -> None:
         old, new, initial = _rows(delta)
+        row = new or old
+        space = self._view.namespace(row.namespace) if row is not None else None
+        if not (mapping.concerns(old, space) or mapping.concerns(new, space)):
+            return
         for key in mapping.target_keys(old, new):
             priority = self._at_first(key) if initial else USER_EVENT
             self._queue.add(key, priority=priority, reason=_reason("target", delta))
@@ -85,6 +90,13 @@ class Handlers:
             for key in self._outcomes.conflicted():
                 self._queue.add(key, priority=FAN_OUT, reason="a name or location became free")
 
+    def on_coverage(self, delta: Delta[ConfigurationRow]) -> None:
+        """Claims that a workload backs up are not targets by themselves, and are again when it does no longer."""
+        old, new, initial = _rows(delta)
+        namespace = "" if initial else mapping.covers_otherwise(old, new)
+        for key in self._view.claims_in(namespace) if namespace else ():
+            self._queue.add(key, priority=FAN_OUT, reason="other claims are backed up by workloads")
+
     def secret_changed(self, secret: ObjectKey) -> None:
         """A storage Secret appeared or disappeared."""
         targets, blueprints = self._outcomes.relying_on(secret)
@@ -108,6 +120,11 @@ class Handlers:
 
     def _namespace_failed(self, key: ObjectKey, _: Exception) -> None:
         for target in self._view.targets_in(key.name):
+            self._queue_after_failure(target)
+
+    def _claims_failed(self, key: ObjectKey, _: Exception) -> None:
+        row = self._view.configuration(key)
+        for target in self._view.claims_in(row.mark.target.namespace if row and row.mark else key.namespace):
             self._queue_after_failure(target)
 
     def _owned_failed(self, key: ObjectKey, _: Exception) -> None:

@@ -30,6 +30,7 @@ def written(step: Apply | Delete, uid: str, subject: ObjectRef) -> EventIntent |
         "the Repository used so far and its data are kept",
         Reason.CONFIGURATION_CREATED: f"Created {what} (blueprint {step.blueprint})",
         Reason.CONFIGURATION_UPDATED: f"Updated {what} (blueprint {step.blueprint})",
+        Reason.CLAIM_COVERED: f"Deleted {what}: a workload backs the claim up already; Repository and data are kept",
         Reason.CONFIGURATION_SUSPENDED: f"Suspended {what}: the target may not use blueprint {step.blueprint}; "
         "Repository and data are kept",
         Reason.CONFIGURATION_RESUMED: f"Resumed {what}: the target may use blueprint {step.blueprint} again",

@@ -181,10 +181,9 @@ class Worker:
         """The outcome of a target whose pod template could not be read."""
         row = self._m.view.target(key)
         known = {outcome.blueprint: outcome for outcome in self._m.outcomes.of(key)}
-        outcomes = tuple(
-            known.get(name, Outcome(name, State.WAITING, verdict.reason, verdict.message))
-            for name in (row.blueprints if row else ())
-        )
+        names = self._m.view.blueprints_of(row) if row else ()
+        waiting = {name: Outcome(name, State.WAITING, verdict.reason, verdict.message) for name in names}
+        outcomes = tuple(known.get(name, waiting[name]) for name in names)
         return Plan(outcomes=outcomes, subject=plan.subject), _Again(verdict)
 
     async def _carry_out(self, key: Key, plan: Plan) -> tuple[dict[str, Verdict], _Again | None]:
@@ -345,9 +344,10 @@ class Worker:
         if row is None:
             return
         message = f"{key}: the operator could not work on this object; its log has the traceback"
-        outcomes = tuple(Outcome(name, State.FAILED, Reason.INTERNAL_ERROR, message) for name in row.blueprints)
-        plan = Plan(outcomes=outcomes, subject=row.ref)
-        self._report(key, plan, {}, {name: self._m.view.generation_of(name) for name in row.blueprints})
+        names = self._m.view.blueprints_of(row)
+        outcomes = tuple(Outcome(name, State.FAILED, Reason.INTERNAL_ERROR, message) for name in names)
+        generations = {name: self._m.view.generation_of(name) for name in names}
+        self._report(key, Plan(outcomes=outcomes, subject=row.ref), {}, generations)
 
     def _schedule(self, key: Key, plan: Plan, again: _Again | None) -> str:
         """Decide when the key comes back by itself; returns the result for the metric."""

@@ -47,6 +47,7 @@ class InformerFactory:
         self._gates = Gates(self._clock)
         # Any: the factory holds informers of different rows and never looks at one.
         self._informers: dict[tuple[str, str, str, str], SharedInformer[Any]] = {}
+        self._after: dict[SharedInformer[Any], SharedInformer[Any]] = {}
         self._running = False
 
     def informer(
@@ -57,10 +58,12 @@ class InformerFactory:
         indexes: Mapping[str, IndexFunction[R]] | None = None,
         optional: bool = False,
         dispensable: bool = False,
+        after: SharedInformer[Any] | None = None,
         name: str = "",
     ) -> SharedInformer[R]:
         """The cache of this resource; `optional` if its kind need not be served (an uninstalled CRD), `dispensable` if
-        one may do without the right to read it: either is synced, empty and not `available` then."""
+        one may do without the right to read it: either is synced, empty and not `available` then. It begins when the
+        one that it comes `after` is synced."""
         identity = (resource.group, resource.version, resource.plural, name)
         if identity in self._informers:
             raise ValueError(f"there is an informer for {resource} already; a second projection needs another name")
@@ -80,6 +83,8 @@ class InformerFactory:
             name=name,
         )
         self._informers[identity] = informer
+        if after is not None:
+            self._after[informer] = after
         return informer
 
     @property
@@ -97,7 +102,13 @@ class InformerFactory:
         self._running = True
         async with asyncio.TaskGroup() as group:
             for informer in self.informers:
-                group.create_task(informer.run(), name=f"inform {informer.name}")
+                group.create_task(self._run(informer), name=f"inform {informer.name}")
+
+    async def _run(self, informer: SharedInformer[Any]) -> None:
+        first = self._after.get(informer)
+        if first is not None:
+            await first.wait_synced()
+        await informer.run()
 
     async def wait_synced(self, timeout: float) -> None:  # noqa: ASYNC109 - its end is a diagnosis, not a cancellation
         """Until every informer is synced; `NotSynced` after `timeout` seconds names those that are not."""

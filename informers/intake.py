@@ -96,6 +96,11 @@ class Intake(Generic[R]):
         self._clock = clock
         self._observer = observer
 
+    def widen(self, projection: Projection[R]) -> None:
+        """Keep rows of more objects from now on; who asks for it sees to it that the collection is read again."""
+        self._project = projection.project
+        self._marker = projection.marker
+
     # ---- the collection
 
     def gather(self, line: bytes, replacement: Replacement[R]) -> RawEvent | None:

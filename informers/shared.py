@@ -204,6 +204,16 @@ class SharedInformer(Generic[R]):
         for reflector in self._reflectors:
             reflector.refresh()
 
+    def widen(self, projection: Projection[R]) -> None:
+        """Go on with a projection that makes rows of more objects than the one before; of the same form of them."""
+        if projection.metadata_only != self.projection.metadata_only:
+            raise ValueError(f"{self.name}: the wider projection needs another form of its objects")
+        self.projection = projection
+        for reflector in self._reflectors:
+            reflector.intake.widen(projection)
+            if reflector.state is not State.START:
+                reflector.refresh()
+
     def status(self) -> InformerStatus:
         """A snapshot for people, readiness and metrics."""
         reflectors = self._reflectors

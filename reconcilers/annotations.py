@@ -27,6 +27,9 @@ BLUEPRINT = PREFIX + "backup-blueprint"
 MARKER = BLUEPRINT.encode()
 """Bytes that an encoded object must hold to be a target at all."""
 
+NONE = "-"
+"""In place of names: no blueprint, whatever the Namespace says."""
+
 PATHS = PREFIX + "target-paths"
 MOUNTS = PREFIX + "volume-mounts"
 SCHEDULE = PREFIX + "schedule"
@@ -53,9 +56,11 @@ class Description:
 ANNOTATIONS: tuple[Description, ...] = (
     Description(
         BLUEPRINT,
-        "name[,name…]",
+        "name[,name…], or -",
         frozenset(Family),
-        "Opts the target in and names the BackupBlueprints to use. Its removal, and nothing else, opts out.",
+        "Opts the target in and names the BackupBlueprints to use. Its removal opts out. On a Namespace: for every "
+        "object in it of the kinds that the blueprint lists in `spec.targetKinds`; then `-` on an object opts that one "
+        "out.",
         "nightly",
     ),
     Description(
@@ -120,7 +125,9 @@ def relevant(annotations: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def blueprint_names(value: str) -> tuple[str, ...]:
-    """The blueprints that an annotation value names, in order, without repetition; raises Refusal."""
+    """The blueprints that an annotation value names, in order, without repetition; raises Refusal. None for "-"."""
+    if value.strip() == NONE:
+        return ()
     names = tuple(dict.fromkeys(_items(BLUEPRINT, value)))
     for name in names:
         if not _BLUEPRINT_NAME.fullmatch(name):

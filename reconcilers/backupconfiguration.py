@@ -86,12 +86,13 @@ def body(
     resolved: Resolved,
     template: PodTemplate | None,
     retention: InForce,
+    with_claims: bool = False,
 ) -> tuple[dict[str, Any], str]:
-    """The object to apply and its fingerprint."""
+    """The object to apply and its fingerprint. `with_claims`: somebody wants to know which claims it backs up."""
     mark = marks.Mark(target=target.key, blueprint=blueprint, target_uid=target.uid)
     annotations = marks.annotations_of(mark)
     if template is not None:
-        recorded = _record(choice.live, template)
+        recorded = _record(choice.live, template, with_claims=with_claims)
         if recorded:
             annotations[marks.POD_TEMPLATE] = recorded
     decided = {path: layer for path, layer in resolved.origins.items() if not path.startswith("retentionPolicy")}
@@ -134,16 +135,24 @@ def _kept(retention: InForce) -> dict[str, Any]:
     return {"retentionPolicy": dict(retention.policy)} if retention.policy else {}
 
 
-def _record(live: ConfigurationRow | None, template: PodTemplate) -> str:
+def _record(live: ConfigurationRow | None, template: PodTemplate, *, with_claims: bool) -> str:
     """What to write down of the pod template.
 
     When only the generation moved, as each scaling does, the old record stays: a write for every scaling would cost
     more than reading the template once more after a restart.
     """
     before = podtemplate.recall(live.pod_template) if live and live.pod_template else None
-    if live and before and before.volumes == template.volumes:
+    if live and before and _says(before, template, with_claims=with_claims):
         return live.pod_template
-    return podtemplate.record(template)
+    return podtemplate.record(template if with_claims else template.without_claims)
+
+
+def _says(before: PodTemplate, template: PodTemplate, *, with_claims: bool) -> bool:
+    if with_claims and not before.knows_claims:
+        return False
+    if template.knows_claims and before.knows_claims:
+        return before.volumes == template.volumes
+    return before.without_claims.volumes == template.without_claims.volumes
 
 
 def steps(view: TargetView, choice: Choice, *, wanted: dict[str, Any], fingerprint: str, blueprint: str) -> list[Apply]:

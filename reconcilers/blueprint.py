@@ -19,6 +19,7 @@ from reconcilers.bounds import Bounds, compile_bounds
 from reconcilers.declared import Declared, declared_by, misplaced
 from reconcilers.errors import Refusal
 from reconcilers.fields import prune
+from reconcilers.kinds import TARGETS
 from reconcilers.location import provider_of
 from reconcilers.naming import is_label, is_subdomain
 from reconcilers.permission import AllowedNamespaces
@@ -33,7 +34,6 @@ VERBATIM: tuple[Path, ...] = (
     ("hooks",),
     ("usagePolicy",),
     ("storageSecret",),
-    (permission.FIELD,),
     ("runtimeSettings", "container", "lifecycle"),
     ("runtimeSettings", "container", "livenessProbe"),
     ("runtimeSettings", "container", "readinessProbe"),
@@ -53,13 +53,17 @@ CONFIGURATION_FIELDS = (
 )
 """Fields that a BackupConfiguration takes over from its blueprint as they are."""
 
-RULES = ("overrides", "variables")
+RULES = ("overrides", "variables", permission.FIELD, "targetKinds")
 """Fields that are about the blueprint itself and are copied nowhere."""
 
 REPOSITORY_FIELDS = ("wipeOut", "usagePolicy")
 """Fields that a Repository takes over from its blueprint as they are, besides the backend."""
 
+DEFAULT_TARGET_KINDS = ("PersistentVolumeClaim",)
+"""What becomes a target where a Namespace names the blueprint, unless the blueprint says otherwise."""
+
 _TELLS_SECRETS_APART = ({"TARGET_UID"}, {"TARGET_KIND", "TARGET_NAME"}, {"TARGET_RESOURCE", "TARGET_NAME"})
+
 _TELLS_APART = ({"TARGET_UID"}, {"TARGET_NAMESPACE", "TARGET_NAME"})
 
 
@@ -79,6 +83,9 @@ class Blueprint:
     """The namespaces that may use it; known even when nothing else of it can be used. None when it does not say."""
     bounds: Bounds = field(default=Bounds(), hash=False)
     variables: Mapping[str, Declared] = field(default_factory=dict, hash=False)
+
+    target_kinds: tuple[str, ...] = DEFAULT_TARGET_KINDS
+    """The kinds whose objects are targets where a Namespace names the blueprint."""
 
     @property
     def invalid(self) -> str:
@@ -109,7 +116,7 @@ def compile_blueprint(row: BlueprintRow) -> Blueprint:
 @lru_cache(maxsize=512)
 def _compile(name: str, spec_json: str) -> Blueprint:
     spec = json.loads(spec_json)
-    allowed = permission.parse(spec)
+    allowed, kinds = permission.parse(spec), _target_kinds(spec)
     spec = prune(spec)
     try:
         plain = {field: value for field, value in spec.items() if field not in RULES}
@@ -121,7 +128,7 @@ def _compile(name: str, spec_json: str) -> Blueprint:
             error.problem,
             hint="write $${ for a literal ${",
         )
-        return Blueprint(name=name, template={}, problems=(problem,), allowed=allowed)
+        return Blueprint(name=name, template={}, problems=(problem,), allowed=allowed, target_kinds=kinds)
     bounds, variables, wrong = _rules(spec)
     return Blueprint(
         name=name,
@@ -133,6 +140,7 @@ def _compile(name: str, spec_json: str) -> Blueprint:
         allowed=allowed,
         bounds=bounds,
         variables=variables,
+        target_kinds=kinds,
     )
 
 
@@ -145,6 +153,13 @@ def _source(spec: Mapping[str, Any]) -> ObjectKey | None:
     source = (spec.get("storageSecret") or {}).get("source") or {}
     namespace, name = str(source.get("namespace") or ""), str(source.get("name") or "")
     return ObjectKey(namespace, name) if is_label(namespace) and is_subdomain(name) else None
+
+
+def _target_kinds(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    kinds = spec.get("targetKinds")
+    if not isinstance(kinds, list):
+        return DEFAULT_TARGET_KINDS
+    return tuple(kind for kind in TARGETS if kind in kinds)
 
 
 def _rules(spec: Mapping[str, Any]) -> tuple[Bounds, dict[str, Declared], list[Refusal]]:

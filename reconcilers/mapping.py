@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from reconcilers import annotations as asked
+from reconcilers import inheritance
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT
+from reconcilers.namespace import NamespaceRow
 from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, TargetRow
 
 
@@ -22,6 +25,14 @@ def target_keys(old: TargetRow | None, new: TargetRow | None) -> Iterator[Key]:
     row = new or old
     if row is not None:
         yield row.key
+
+
+def concerns(row: TargetRow | None, namespace: NamespaceRow | None) -> bool:
+    """Whether an object is, or may be, a target: of a kind that is seen whole most are not."""
+    if row is None:
+        return False
+    asks = namespace is not None and namespace.annotation(asked.BLUEPRINT) is not None
+    return asks or row.annotation(asked.BLUEPRINT) is not None
 
 
 def affects_targets(old: BlueprintRow | None, new: BlueprintRow | None) -> bool:
@@ -50,6 +61,22 @@ def frees_something(old: RepositoryRow | ConfigurationRow | None, new: Repositor
 def blueprint_index(row: TargetRow) -> Iterable[str]:
     """Index of targets by each blueprint that they name."""
     return row.blueprints
+
+
+def namespace_index(row: NamespaceRow) -> Iterable[str]:
+    """Index of Namespaces by each blueprint that they name."""
+    return inheritance.known_names(row)
+
+
+def claim_index(row: ConfigurationRow) -> Iterable[tuple[str, str]]:
+    """Index of BackupConfigurations by the claims that they back up."""
+    return tuple((row.mark.target.namespace, claim) for claim in row.claims) if row.mark is not None else ()
+
+
+def covers_otherwise(old: ConfigurationRow | None, new: ConfigurationRow | None) -> str:
+    """The namespace in which other claims are backed up than before; "" for none."""
+    before, after = (set(claim_index(row)) if row is not None else set() for row in (old, new))
+    return next((namespace for namespace, _ in before ^ after), "")
 
 
 def mark_index(row: RepositoryRow | ConfigurationRow) -> Iterable[Key]:

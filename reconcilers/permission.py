@@ -102,12 +102,12 @@ def check(
         raise Refusal(
             Reason.NAMESPACE_UNKNOWN,
             where,
-            "allows namespaces by their labels, and those of this one are not known"
-            + ("" if seen else ": the operator may not read Namespaces"),
+            "allows namespaces by their labels, and those of this one are not known",
             value=namespace,
             hint="it is looked at again by itself"
             if seen
-            else "grant it the ClusterRole autobackup-namespaces, or allow the namespace by its name",
+            else "let the operator read Namespaces (ClusterRole autobackup-namespaces; autobackup resolve: give the "
+            "Namespace with -f), or allow this one by its name",
         )
     if allowed.selector is not None and row is not None and allowed.selector.matches(dict(row.labels)):
         return

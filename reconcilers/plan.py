@@ -52,6 +52,8 @@ class Delete:
     `blueprint` is the name that the target's annotation must no longer contain; the applier reads the target from the
     API server, not from the cache, before it destroys anything. `moved` means that the object was replaced by one in
     another namespace in this same plan: then there is nothing to ask the target.
+    `inherits` means that the target, without an annotation of its own, would have that of its Namespace, which is
+    looked at live as well then.
     """
 
     resource: Resource
@@ -61,6 +63,7 @@ class Delete:
     target_uid: str
     blueprint: str
     moved: bool = False
+    inherits: bool = False
     event: Reason | None = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,8 @@ class Volume:
     mounts: tuple[Mount, ...] = ()
     expanded: bool = False
     """A container mounts it with subPathExpr, whose value only a running pod knows."""
+    claim: str = ""
+    """The claim behind it, `<template>-<workload>-*` for those of a StatefulSet; "" when not known or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class PodTemplate:
 
     generation: int
     volumes: tuple[Volume, ...]
+
+    @property
+    def knows_claims(self) -> bool:
+        """Whether it is known which claims are behind the volumes: only some need to know, and have it written down."""
+        return all(volume.claim for volume in self.volumes if volume.persistent)
+
+    @property
+    def without_claims(self) -> PodTemplate:
+        return replace(self, volumes=tuple(replace(volume, claim="") for volume in self.volumes))
 
     def volume(self, name: str) -> Volume | None:
         return next((volume for volume in self.volumes if volume.name == name), None)
@@ -59,14 +70,21 @@ def from_workload(obj: Mapping[str, Any]) -> PodTemplate:
                 found = Mount(name, normalize(path), _text(mount.get("subPath")))
                 if found not in mounts.setdefault(name, []):
                     mounts[name].append(found)
+    metadata = _mapping(obj.get("metadata"))
     volumes = {_text(v.get("name")): bool(v.get("persistentVolumeClaim")) for v in _items(pod.get("volumes"))}
+    claims = {
+        _text(v.get("name")): _text(_mapping(v.get("persistentVolumeClaim")).get("claimName"))
+        for v in _items(pod.get("volumes"))
+    }
     for claim in _items(spec.get("volumeClaimTemplates")):
-        volumes[_text(_mapping(claim.get("metadata")).get("name"))] = True
-    generation = _mapping(obj.get("metadata")).get("generation")
+        name = _text(_mapping(claim.get("metadata")).get("name"))
+        volumes[name] = True
+        claims[name] = f"{name}-{_text(metadata.get('name'))}-*"
+    generation = metadata.get("generation")
     return PodTemplate(
         generation=generation if isinstance(generation, int) else 0,
         volumes=tuple(
-            Volume(name, persistent, tuple(mounts.get(name, ())), name in expanded)
+            Volume(name, persistent, tuple(mounts.get(name, ())), name in expanded, claims.get(name, ""))
             for name, persistent in sorted(volumes.items())
             if name
         ),
@@ -83,6 +101,7 @@ def record(template: PodTemplate) -> str:
                     "name": volume.name,
                     **({"persistent": True} if volume.persistent else {}),
                     **({"expanded": True} if volume.expanded else {}),
+                    **({"claim": volume.claim} if volume.claim else {}),
                     **({"mounts": [m.as_json() for m in volume.mounts]} if volume.mounts else {}),
                 }
                 for volume in template.volumes
@@ -109,6 +128,7 @@ def recall(text: str) -> PodTemplate | None:
                         for m in item.get("mounts", ())
                     ),
                     expanded=bool(item.get("expanded")),
+                    claim=str(item.get("claim", "")),
                 )
                 for item in loaded["volumes"]
             ),

@@ -88,16 +88,29 @@ class TargetView(Protocol):
         ...
 
     def repositories_at(self, location: str) -> Iterable[RepositoryRow]:
-        """Our Repositories with exactly this location."""
+        """The Repositories with exactly this location, whoever made them."""
         ...
 
     def repositories_around(self, location: str) -> Iterable[RepositoryRow]:
-        """Our Repositories whose location contains this one or lies within it."""
+        """The Repositories whose location contains this one or lies within it, whoever made them."""
         ...
 
     def configuration(self, key: ObjectKey) -> ConfigurationRow | None: ...
 
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]: ...
+
+    def configurations_covering(self, namespace: str, claim: str) -> Iterable[ConfigurationRow]:
+        """Our BackupConfigurations of workloads in this namespace that back up this claim, named as it is written
+        down."""
+        ...
+
+    def workloads_in(self, namespace: str) -> Iterable[TargetRow]:
+        """The workloads of a namespace that are, or may be, targets."""
+        ...
+
+    def outcomes_of(self, target: Key) -> tuple[Outcome, ...]:
+        """How a target stood when it was last looked at; nothing before the first look."""
+        ...
 
     def pod_template(self, target: TargetRow) -> PodTemplate | None:
         """The pod template as read at exactly this generation of the target; None when it was not read."""

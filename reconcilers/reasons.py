@@ -89,6 +89,11 @@ class Reason(StrEnum):
         "BeingDeleted",
         "An object of ours is still being deleted; it is made anew when it is gone.",
     )
+    WORKLOADS_FIRST = (
+        "WorkloadsFirst",
+        "The claim is a target because of its Namespace; whether a workload backs it up already is found out first.",
+        False,
+    )
     # outcomes of a write
     ADMISSION_DENIED = ("AdmissionDenied", "An admission policy or webhook refused the object.")
     FORBIDDEN = ("Forbidden", "The operator lacks the right for this request.")
@@ -141,6 +146,10 @@ class Reason(StrEnum):
         "UnknownAnnotation",
         "An annotation under one of our prefixes means nothing for this kind of target.",
     )
+    LOCATION_SHARED = (
+        "LocationShared",
+        "A Repository that this operator did not make has the same location; whoever uses it can prune what is there.",
+    )
     LOCATION_NESTED = (
         "LocationNested",
         "The location lies inside, or contains, the location of another Repository.",
@@ -170,6 +179,12 @@ class Reason(StrEnum):
     CONFIGURATION_DELETED = (
         "BackupConfigurationDeleted",
         "The target opted out: its BackupConfiguration was deleted, Repository and data are kept.",
+        False,
+    )
+    CLAIM_COVERED = (
+        "ClaimCovered",
+        "A workload of the namespace backs the claim up already: the BackupConfiguration that it had because of its "
+        "Namespace was deleted, Repository and data are kept.",
         False,
     )
     CONFIGURATION_SUSPENDED = (

@@ -3,22 +3,25 @@
 A Repository is never repointed once it holds snapshots: a changed backend gets a successor, and the old Repository is
 kept and says who succeeded it. One that serves again (the annotation came back, the backend was changed back) is found
 by its marks and its location.
+
+A Repository belongs to one life of its target's namespace (`reconcilers.incarnation`): the next one of the same name
+inherits nothing, unless somebody who may write Repositories says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from informers.resource import ObjectKey
-from reconcilers import marks
+from reconcilers import incarnation, marks
 from reconcilers.errors import Refusal
 from reconcilers.fields import desired_fingerprint
 from reconcilers.keys import Key
 from reconcilers.kinds import REPOSITORY
 from reconcilers.naming import base_name, distinct_name
-from reconcilers.plan import Apply, Claim
+from reconcilers.plan import Apply, Claim, Note
 from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
 from reconcilers.resolve import DERIVATION, Resolved
@@ -36,6 +39,8 @@ class Choice:
     live: RepositoryRow | None
     predecessors: tuple[RepositoryRow, ...]
     claims: tuple[Claim, ...]
+    namespace_uid: str = ""
+    """Which life of the target's namespace it is for; "" when that is not known."""
 
 
 def owner_of(target: Key, blueprint: str) -> str:
@@ -63,13 +68,16 @@ def choose(
     `blueprints` are all that the target names: a Repository of one that it no longer names may be taken over.
     """
     owner = owner_of(target, blueprint)
+    namespace = view.namespace(target.namespace)
     mine = [
         row
         for row in view.repositories_of(target)
         if row.mark is not None
+        and not incarnation.is_earlier(row, namespace)
         and (row.mark.blueprint == blueprint or row.mark.blueprint not in blueprints)
         and claimant(name_token(row.key)) in (None, owner)
     ]
+    incarnation.refuse_inheritance(view.repositories_at(resolved.location), target=target, namespace=namespace)
     _refuse_taken_location(claimant, view, owner=owner, mine=mine, resolved=resolved)
     live = _serving(mine, blueprint=blueprint, resolved=resolved)
     if live is not None and live.deleting:
@@ -83,6 +91,8 @@ def choose(
         _refuse_another_password(live, resolved)
         key = live.key
     else:
+        if namespace is None and view.sees_namespaces():
+            raise incarnation.unknown(target)
         base = base_name(
             target,
             namespace=resolved.repository_namespace,
@@ -100,6 +110,7 @@ def choose(
             and _marks_succession(row, blueprint=blueprint, blueprints=blueprints)
         ),
         claims=(Claim(location_token(resolved.location), owner), Claim(name_token(key), owner)),
+        namespace_uid=live.namespace_uid if live and live.namespace_uid else namespace.uid if namespace else "",
     )
 
 
@@ -157,7 +168,8 @@ def _refuse_taken_location(
     The oldest, because marks and location can be copied by anybody who may write Repositories: a copy must not push
     out the target that was there first.
     """
-    holder = min(view.repositories_at(resolved.location), key=lambda row: (row.created, row.uid), default=None)
+    ours = (row for row in view.repositories_at(resolved.location) if row.mark is not None)
+    holder = min(ours, key=lambda row: (row.created, row.uid), default=None)
     if holder is not None and holder.mark is not None:
         if any(row.key == holder.key for row in mine):
             return
@@ -194,6 +206,20 @@ def _free_name(claimant: Claimant, view: TargetView, *, base: str, owner: str, r
     )
 
 
+def neighbours(view: TargetView, key: ObjectKey, location: str) -> list[Note]:
+    """What is worth telling about other Repositories at, around or within the location of this one."""
+    found = []
+    around = next((row for row in view.repositories_around(location) if row.key != key), None)
+    if around is not None:
+        text = f"the location overlaps that of Repository {around.namespace}/{around.name}"
+        found.append(Note(Reason.LOCATION_NESTED, text))
+    foreign = next((row for row in view.repositories_at(location) if row.mark is None), None)
+    if foreign is not None:
+        text = f"Repository {foreign.namespace}/{foreign.name}, which this operator did not make, has the same location"
+        found.append(Note(Reason.LOCATION_SHARED, text))
+    return found
+
+
 def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> tuple[dict[str, Any], str]:
     """The object to apply and its fingerprint."""
     mark = marks.Mark(target=target, blueprint=blueprint)
@@ -206,6 +232,7 @@ def body(choice: Choice, *, target: Key, blueprint: str, resolved: Resolved) -> 
             "labels": marks.labels_of(mark),
             "annotations": {
                 **marks.annotations_of(mark),
+                **incarnation.annotation(choice.namespace_uid),
                 **({marks.PASSWORD: _password_of(resolved)} if resolved.password else {}),
             },
         },
@@ -222,7 +249,12 @@ def steps(view: TargetView, choice: Choice, *, target: Key, blueprint: str, reso
     found: list[Apply] = []
     wanted, fingerprint = body(choice, target=target, blueprint=blueprint, resolved=resolved)
     live = choice.live
-    if live is None or not is_applied(view, live, fingerprint):
+    fits = live is not None and is_applied(view, live, fingerprint)
+    if live is not None and not fits and not live.namespace_uid:
+        # One from before this was written down gets it with the next write that has another reason.
+        _, bare = body(replace(choice, namespace_uid=""), target=target, blueprint=blueprint, resolved=resolved)
+        fits = is_applied(view, live, bare)
+    if not fits:
         event = Reason.REPOSITORY_UPDATED if live else Reason.REPOSITORY_CREATED
         if live is None and any(row.location != resolved.location for row in choice.predecessors):
             event = Reason.REPOSITORY_SUCCEEDED

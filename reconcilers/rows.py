@@ -16,7 +16,7 @@ from informers.projection import Projection
 from informers.resource import ObjectKey
 from informers.revision import parse_revision
 from reconcilers import annotations as asked
-from reconcilers import marks
+from reconcilers import marks, podtemplate
 from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint, owned_annotation, owned_field
 from reconcilers.keys import Key, ObjectRef
@@ -26,7 +26,7 @@ from reconcilers.location import locate
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """An object that carries the blueprint annotation."""
+    """An object that carries the blueprint annotation, or that may inherit it from its Namespace."""
 
     kind: str
     namespace: str
@@ -110,6 +110,8 @@ class RepositoryRow:
     created: str = ""
     password: str = ""
     """How the repository's own password was derived; "" when it has none."""
+    namespace_uid: str = ""
+    """Of the target's Namespace at the time when it was given the Repository; "" when that was not written down."""
 
     @property
     def key(self) -> ObjectKey:
@@ -136,14 +138,16 @@ class ConfigurationRow:
     """The retention as it was applied, in JSON, where annotations decided it."""
     retention_pending: str = ""
     """What the annotation says of a shorter retention that waits."""
+    claims: tuple[str, ...] = ()
+    """The claims that it backs up, where that was written down; `data-web-*` stands for those of a StatefulSet."""
 
     @property
     def key(self) -> ObjectKey:
         return ObjectKey(self.namespace, self.name)
 
 
-def target_projection(kind: str) -> Projection[TargetRow]:
-    """Rows of the annotated objects of one target kind.
+def target_projection(kind: str, *, whole: bool = False) -> Projection[TargetRow]:
+    """Rows of the annotated objects of one target kind, or of the `whole` kind, where Namespaces ask for its objects.
 
     ReplicaSets and ReplicationControllers that belong to a controller are passed over: a Deployment copies its
     annotations to its ReplicaSets, and they would all become targets.
@@ -153,7 +157,7 @@ def target_projection(kind: str) -> Projection[TargetRow]:
     def project(obj: Mapping[str, Any]) -> TargetRow | None:
         metadata = obj["metadata"]
         found = metadata.get("annotations") or {}
-        if asked.BLUEPRINT not in found:
+        if not whole and asked.BLUEPRINT not in found:
             return None
         if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()) and _copied(kind):
             return None
@@ -172,7 +176,8 @@ def target_projection(kind: str) -> Projection[TargetRow]:
         )
 
     metadata_only = family is not Family.DATABASE
-    return Projection(project=project, metadata_only=metadata_only, marker=asked.MARKER if metadata_only else None)
+    marker = asked.MARKER if metadata_only and not whole else None
+    return Projection(project=project, metadata_only=metadata_only, marker=marker)
 
 
 def _copied(kind: str) -> bool:
@@ -220,7 +225,7 @@ def project_repository(obj: Mapping[str, Any]) -> RepositoryRow:
         deleting=bool(metadata.get("deletionTimestamp")),
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
-        location=_location(backend, namespace) if mark else "",
+        location=_location(backend, namespace),
         has_snapshots=bool(
             status.get("snapshotCount") or status.get("lastBackupTime") or status.get("firstBackupTime")
         ),
@@ -228,6 +233,7 @@ def project_repository(obj: Mapping[str, Any]) -> RepositoryRow:
         storage_secret=str(backend.get("storageSecretName") or "") if mark else "",
         created=str(metadata.get("creationTimestamp") or "") if mark else "",
         password=str((metadata.get("annotations") or {}).get(marks.PASSWORD, "")) if mark else "",
+        namespace_uid=str((metadata.get("annotations") or {}).get(marks.NAMESPACE_UID, "")) if mark else "",
     )
 
 
@@ -242,6 +248,8 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
     metadata = obj["metadata"]
     mark = marks.read(metadata)
     overrides = owned_annotation(obj, marks.OVERRIDES) if mark and marks.OVERRIDES in metadata["annotations"] else ""
+    pod_template = owned_annotation(obj, marks.POD_TEMPLATE) if mark else ""
+    suspension = live_fingerprint(obj, manager=marks.SUSPENSION) if mark else ""
     return ConfigurationRow(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -250,12 +258,23 @@ def project_configuration(obj: Mapping[str, Any]) -> ConfigurationRow:
         deleting=bool(metadata.get("deletionTimestamp")),
         mark=mark,
         fingerprint=live_fingerprint(obj) if mark else "",
-        pod_template=owned_annotation(obj, marks.POD_TEMPLATE) if mark else "",
-        suspension=live_fingerprint(obj, manager=marks.SUSPENSION) if mark else "",
+        pod_template=pod_template,
+        suspension=suspension,
+        claims=() if suspension or metadata.get("deletionTimestamp") else claims_of(obj, pod_template),
         overrides=overrides,
         retention=_retention(obj) if "retentionPolicy" in overrides else "",
         retention_pending=owned_annotation(obj, marks.RETENTION_PENDING) if mark else "",
     )
+
+
+def claims_of(obj: Mapping[str, Any], pod_template: str) -> tuple[str, ...]:
+    """The claims that a BackupConfiguration backs up, as far as the facts of the pod template name them."""
+    recorded = podtemplate.recall(pod_template) if '"claim"' in pod_template else None
+    if recorded is None:
+        return ()
+    mounts = ((obj.get("spec") or {}).get("target") or {}).get("volumeMounts") or ()
+    mounted = {mount.get("name") for mount in mounts}
+    return tuple(sorted(volume.claim for volume in recorded.volumes if volume.claim and volume.name in mounted))
 
 
 def _retention(obj: Mapping[str, Any]) -> str:

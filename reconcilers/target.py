@@ -16,6 +16,7 @@ from reconcilers import annotations as asked
 from reconcilers import (
     backupconfiguration,
     grace,
+    inheritance,
     permission,
     podtemplate,
     registry,
@@ -36,6 +37,10 @@ from reconcilers.resolve import Resolved, needs_pod_template, resolve
 from reconcilers.rows import ConfigurationRow, TargetRow
 
 _WAITING = frozenset({Reason.BEING_DELETED})
+_WORKLOADS_FIRST = "which claims the workloads of the namespace back up is not known yet"
+
+AGAIN_SECONDS = 1.0
+"""When a claim is looked at again that waits for the workloads of its namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +61,25 @@ def plan_target(view: TargetView, key: Key) -> Plan:
     live = tuple(view.configurations_of(key))
     if row is None:
         seen = view.available(key.kind) and view.watches(key.namespace)
-        return Plan(steps=_deletions(live, key=key, wanted=())) if seen else Plan()
+        return Plan(steps=_deletions(view, live, key=key, wanted=())) if seen else Plan()
     if row.deleting:
         return Plan(subject=row.ref)
     try:
-        blueprints = asked.blueprint_names(row.annotation(asked.BLUEPRINT) or "")
+        blueprints = inheritance.blueprints_of(view, row)
     except Refusal as refusal:
         outcome = Outcome("", State.FAILED, refusal.reason, str(refusal))
         return Plan(outcomes=(outcome,), subject=row.ref)
+    covered = bool(blueprints) and inheritance.coverer(view, row) is not None
+    if blueprints and not covered and inheritance.awaits_workloads(view, row):
+        # A Repository that is made now may be of no use in a moment.
+        outcomes = tuple(Outcome(name, State.WAITING, Reason.WORKLOADS_FIRST, _WORKLOADS_FIRST) for name in blueprints)
+        return Plan(outcomes=outcomes, requeue_after=AGAIN_SECONDS, subject=row.ref)
+    if covered or not blueprints:
+        return Plan(steps=_deletions(view, live, key=key, wanted=(), covered=covered), subject=row.ref)
 
     template = None
     if needs_pod_template(row):
-        template = _known_template(view, row, live)
+        template = _known_template(view, row, live, with_claims=inheritance.takes_claims(view, row.namespace))
         if template is None and any(_gets_to_the_template(view, row, name) for name in blueprints):
             return Plan(needs=(ReadPodTemplate(key, row.uid, row.generation),), subject=row.ref)
 
@@ -100,7 +112,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
     left_over: tuple[Step, ...] = ()
     if not _replacement_pending(parts, live):
         taken_over = {step.key for part in parts for step in part.steps if step.resource == CONFIGURATION}
-        deletions += _deletions(live, key=key, wanted=blueprints, spared=taken_over)
+        deletions += _deletions(view, live, key=key, wanted=blueprints, spared=taken_over)
     else:
         left_over = _suspend_left_over(view, row, live, blueprints=blueprints)
     # What one blueprint leaves behind another may go on with: only when all have chosen is it clear what has retired.
@@ -160,12 +172,14 @@ def _around(view: TargetView, row: TargetRow) -> Annotations:
     return namespace.annotations if namespace is not None else ()
 
 
-def _known_template(view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow]) -> PodTemplate | None:
+def _known_template(
+    view: TargetView, row: TargetRow, live: Sequence[ConfigurationRow], *, with_claims: bool
+) -> PodTemplate | None:
     """The pod template at the row's generation: as recorded on a BackupConfiguration, else as read before."""
     for configuration in live:
         if configuration.pod_template and configuration.mark and configuration.mark.target_uid == row.uid:
             recorded = podtemplate.recall(configuration.pod_template)
-            if recorded and recorded.generation == row.generation:
+            if recorded and recorded.generation == row.generation and (recorded.knows_claims or not with_claims):
                 return recorded
     return view.pod_template(row)
 
@@ -261,6 +275,7 @@ def _plan_one(
         resolved=resolved,
         template=template,
         retention=retention,
+        with_claims=inheritance.takes_claims(view, row.namespace),
     )
     steps: list[Step] = [
         *repository_steps,
@@ -324,34 +339,37 @@ def _warnings(view: TargetView, resolved: Resolved, repo: ObjectKey, retention: 
                 f"no schedule: set spec.schedule of the blueprint or the annotation {asked.SCHEDULE}",
             )
         )
-    around = next((row for row in view.repositories_around(resolved.location) if row.key != repo), None)
-    if around is not None:
-        found.append(
-            Note(
-                Reason.LOCATION_NESTED,
-                f"the location overlaps that of Repository {around.namespace}/{around.name}",
-            )
-        )
-    return found
+    return [*found, *repository.neighbours(view, repo, resolved.location)]
 
 
 def _deletions(
+    view: TargetView,
     live: Sequence[ConfigurationRow],
     *,
     key: Key,
     wanted: Sequence[str],
+    covered: bool = False,
     spared: frozenset[ObjectKey] | set[ObjectKey] = frozenset(),
 ) -> tuple[Delete, ...]:
     """Deletion of each live BackupConfiguration whose blueprint the target does not name any more."""
     return tuple(
-        _deletion(row, key)
+        _deletion(row, key, covered=covered, inherits=_may_inherit(view, key.kind, row.mark.blueprint))
         for row in live
         if row.mark and row.mark.blueprint not in wanted and row.key not in spared and not row.deleting
     )
 
 
-def _deletion(row: ConfigurationRow, target: Key, *, moved: bool = False) -> Delete:
+def _may_inherit(view: TargetView, kind: str, blueprint: str) -> bool:
+    """Whether an object of this kind is a target wherever its Namespace names this blueprint."""
+    found = view.blueprint(blueprint)
+    return view.sees_namespaces() and (found is None or kind in inheritance.kinds_of(found))
+
+
+def _deletion(
+    row: ConfigurationRow, target: Key, *, moved: bool = False, covered: bool = False, inherits: bool = False
+) -> Delete:
     assert row.mark is not None
+    told = Reason.CLAIM_COVERED if covered else Reason.CONFIGURATION_DELETED
     return Delete(
         resource=CONFIGURATION,
         key=row.key,
@@ -360,5 +378,6 @@ def _deletion(row: ConfigurationRow, target: Key, *, moved: bool = False) -> Del
         target_uid=row.mark.target_uid,
         blueprint=row.mark.blueprint,
         moved=moved,
-        event=None if moved else Reason.CONFIGURATION_DELETED,
+        inherits=inherits and not covered,
+        event=None if moved else told,
     )

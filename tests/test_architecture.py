@@ -30,7 +30,7 @@ TIME_AND_CHANCE = frozenset({"time", "random", "secrets", "uuid"})
 FENCED = frozenset({"Applier", "EventRecorder", "StorageSecrets", "SecretCopies"})
 REVIEWERS = frozenset({"controller/selfreview.py", "controller/access.py", "autobackup/rights.py"})
 REVIEWS = tuple(f"/{kind}reviews'" for kind in ("selfsubjectaccess", "subjectaccess", "token"))
-WRITERS = frozenset(f"controller/{name}.py" for name in ("applier", "elector", "recorder"))
+WRITERS = frozenset(f"controller/{name}.py" for name in ("applier", "elector", "recorder")) | {"autobackup/adopt.py"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,8 @@ def only_the_clock_reads_time_and_chance(module: Module) -> Iterator[str]:
 def only_writers_write(module: Module) -> Iterator[str]:
     """Requests with a writing verb, or with a verb that cannot be told, are made by the writers alone.
 
-    Allowed besides: the transport itself, and the fence in front of it; reviews (whose token is this, who may do what),
+    One of them is a verb of the command, which writes with the rights of its user and only when it is told to. Allowed
+    besides: the transport itself, and the fence in front of it; reviews (whose token is this, who may do what),
     which are a POST that stores nothing; the dry run of the command; its questions to the debug pages of an operator,
     which go to the operator's own address and not to the API server.
     """

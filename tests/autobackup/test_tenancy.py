@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from autobackup.__main__ import main
 from reconcilers import marks
-from tests.autobackup.stage import ANNOTATION, SECONDS, Stage, grant_operator
+from tests.autobackup.stage import ANNOTATION, SECONDS, Object, Stage, grant_operator
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiClient, ControlPlane, wait_for
@@ -156,3 +157,131 @@ def test_who_may_not_read_namespaces_serves_those_that_are_named(scene: Stage, p
             )
     finally:
         grant_operator(plane)
+
+
+def test_a_namespace_that_names_a_blueprint(stage: Stage, api: ApiClient) -> None:
+    blueprint = stage.blueprint()
+    other = stage.blueprint(prefix="other/${TARGET_NAMESPACE}/${TARGET_NAME}")
+    for name in ("one", "two"):
+        stage.create(PVC, name)
+    stage.create(PVC, "own", {ANNOTATION: other})
+    stage.create(PVC, "out", {ANNOTATION: "-"})
+    stage.configured("pvc-own")
+    api.annotate(NAMESPACE, stage.namespace, {ANNOTATION: blueprint})
+    stage.settled(blueprint, matched=2, configured=2)
+    assert configured(stage) == {"pvc-one": blueprint, "pvc-two": blueprint, "pvc-own": other}
+    # What is made afterwards is a target from the start.
+    stage.create(PVC, "late")
+    stage.configured("pvc-late")
+    # One opts out, then the namespace does; what has an annotation of its own stays.
+    stage.annotate(PVC, "one", blueprint="-")
+    stage.gone("pvc-one")
+    api.annotate(NAMESPACE, stage.namespace, {ANNOTATION: None})
+    stage.gone("pvc-two")
+    stage.gone("pvc-late")
+    assert configured(stage) == {"pvc-own": other}
+    assert {found["metadata"]["name"] for found in stage.repositories()} == {
+        "pvc-one",
+        "pvc-two",
+        "pvc-own",
+        "pvc-late",
+    }
+
+
+def test_a_claim_that_a_workload_covers(stage: Stage, api: ApiClient) -> None:
+    blueprint = stage.blueprint()
+    stage.create("Deployment", "shop", {ANNOTATION: blueprint})
+    stage.configured("deploy-shop")
+    stage.create(PVC, "data")
+    stage.create(PVC, "spare")
+    api.annotate(NAMESPACE, stage.namespace, {ANNOTATION: blueprint})
+    stage.configured("pvc-spare")
+    stage.settled(blueprint, matched=2, configured=2)
+    wait_for(
+        lambda: configured(stage) == {"deploy-shop": blueprint, "pvc-spare": blueprint},
+        SECONDS,
+        what="the covered claim to be left to the workload",
+        state=lambda: configured(stage),
+    )
+    stage.annotate("Deployment", "shop", blueprint="-")
+    stage.configured("pvc-data")
+    stage.gone("deploy-shop")
+    api.annotate(NAMESPACE, stage.namespace, {ANNOTATION: None})
+    stage.gone("pvc-data")
+
+
+def test_a_restart_with_a_namespace_that_asks_writes_nothing(scene: Stage, plane: ControlPlane, account: Path) -> None:
+    api = plane.client("admin")
+    blueprint = scene.blueprint(targetKinds=["Deployment", PVC])
+    scene.create("Deployment", "shop")
+    for name in ("data", "a", "b"):
+        scene.create(PVC, name)
+    api.annotate(NAMESPACE, scene.namespace, {ANNOTATION: blueprint})
+    with OperatorProcess(account):
+        scene.configured("deploy-shop")
+        scene.settled(blueprint, matched=3, configured=3)
+        wait_for(lambda: "pvc-data" not in configured(scene), SECONDS, what="the covered claim to be left alone")
+    before = [found["metadata"]["resourceVersion"] for found in (*scene.configurations(), *scene.repositories())]
+    extra = scene.blueprint()
+    with OperatorProcess(account):
+        scene.create(PVC, "extra", {ANNOTATION: extra})
+        scene.configured("pvc-extra")
+        scene.settled(extra, configured=1)
+        scene.settled(blueprint, matched=3, configured=3)
+    after = {found["metadata"]["name"]: found for found in (*scene.configurations(), *scene.repositories())}
+    versions = [
+        found["metadata"]["resourceVersion"]
+        for found in (*scene.configurations(), *scene.repositories())
+        if found["metadata"]["name"] != "pvc-extra"
+    ]
+    assert versions == before, after
+    api.annotate(NAMESPACE, scene.namespace, {ANNOTATION: None})
+
+
+def configured(stage: Stage) -> dict[str, str]:
+    """BackupConfigurations of the namespace, and the blueprint of each."""
+    found = stage.configurations()
+    return {each["metadata"]["name"]: each["metadata"]["annotations"][marks.BLUEPRINT] for each in found}
+
+
+def test_a_namespace_that_was_made_anew_inherits_nothing_until_somebody_adopts(
+    tenants: tuple[Stage, Stage], control_plane: ControlPlane, api: ApiClient
+) -> None:
+    """T4. The Repository is in another namespace, and outlives that of its target."""
+    vault, stage = tenants
+    blueprint = vault.blueprint(repoNamespace=vault.namespace)
+    name = f"{stage.namespace}-pvc-data"
+    stage.create(PVC, "data", {ANNOTATION: blueprint})
+    repository, _ = configured_in(stage, vault, "pvc-data")
+    remove_namespace(api, stage.namespace)
+    create_namespace(api, stage.namespace)
+    stage.create(PVC, "data", {ANNOTATION: blueprint})
+    failure = wait_for(
+        lambda: next(iter(vault.blueprint_status(blueprint).get("failures", ())), None),
+        SECONDS,
+        what="the target to be refused",
+        state=lambda: vault.blueprint_status(blueprint),
+    )
+    assert failure is not None
+    assert failure["reason"] == "NamespaceReused"
+    assert stage.find_configuration("pvc-data") is None
+    assert vault.find_repository(name) == repository
+
+    # Consent is on the Repository: nothing that is written on the target helps.
+    now = api.get(NAMESPACE, stage.namespace)["metadata"]["uid"]
+    api.annotate("v1/PersistentVolumeClaim", "data", {marks.NAMESPACE_UID: now}, namespace=stage.namespace)
+    flags = ("-n", stage.namespace, "--kubeconfig", str(control_plane.kubeconfig("admin")))
+    assert stage.find_configuration("pvc-data") is None
+    assert main(["adopt", "pvc/data", *flags]) == 0
+    after, _ = configured_in(stage, vault, "pvc-data")
+    assert after["metadata"]["uid"] == repository["metadata"]["uid"]
+    assert after["metadata"]["annotations"][marks.NAMESPACE_UID] == now
+
+
+def configured_in(stage: Stage, vault: Stage, name: str) -> tuple[Object, Object]:
+    """Wait for a BackupConfiguration whose Repository is in another namespace."""
+    found = wait_for(lambda: stage.find_configuration(name), SECONDS, what=f"BackupConfiguration {name}")
+    assert found is not None
+    repository = vault.find_repository(found["spec"]["repository"]["name"])
+    assert repository is not None
+    return repository, found

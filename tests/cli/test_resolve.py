@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +69,64 @@ def test_the_installed_programs_do_the_same(programs: Path, name: str) -> None:
     manifest = (EXAMPLES / "pvc.yaml").read_text()
     ended = start("resolve", *BLUEPRINTS, "-f", "-", program=programs / name, stdin=manifest)
     assert (ended.code, ended.out) == (0, (GOLDEN / "pvc.yaml").read_text())
+
+
+NAMESPACE_THAT_ASKS = """\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels: {team: a}
+  annotations:
+    stash.appscode.com/backup-blueprint: nightly
+"""
+SHARED = """\
+apiVersion: stash.appscode.com/v1beta1
+kind: BackupBlueprint
+metadata: {name: nightly}
+spec:
+  allowedNamespaces: {selector: {matchLabels: {team: a}}}
+  targetKinds: [PersistentVolumeClaim]
+  backend:
+    s3: {endpoint: s3.example.com, bucket: b, prefix: "${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}"}
+    storageSecretName: storage
+  schedule: "0 2 * * *"
+  retentionPolicy: {name: keep, keepLast: 5, prune: true}
+"""
+CLAIMS = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: spare}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  annotations: {stash.appscode.com/backup-blueprint: nightly}
+spec:
+  template:
+    spec:
+      containers:
+        - {name: main, image: i, volumeMounts: [{name: data, mountPath: /srv}]}
+      volumes:
+        - {name: data, persistentVolumeClaim: {claimName: data}}
+"""
+
+
+def test_a_namespace_among_the_files_says_who_is_a_target_and_who_is_allowed(
+    command: Command, files: Callable[[Mapping[str, str]], Path]
+) -> None:
+    files({"bp.yaml": SHARED, "space.yaml": NAMESPACE_THAT_ASKS, "claims.yaml": CLAIMS})
+    ended = command("resolve", "-b", "bp.yaml", "-f", "space.yaml", "-f", "claims.yaml", "-o", "name")
+    assert ended.code == 0, ended.err
+    assert [line.partition("/")[2] for line in ended.out.split()] == ["deploy-web"] * 2 + ["pvc-spare"] * 2
+    assert "namespace-uid" not in command("resolve", "-b", "bp.yaml", "-f", "space.yaml", "-f", "claims.yaml").out
+
+    unknown = command("resolve", "-b", "bp.yaml", "-f", "claims.yaml")
+    assert unknown.code == 1
+    assert "NamespaceUnknown" in unknown.err
+    assert "give the Namespace with -f" in unknown.err

@@ -15,16 +15,19 @@ from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USE
 from controller.workqueue import WorkQueue
 from informers import InformerFactory, InformerObserver, ObjectKey, Resource
 from reconcilers import marks
+from reconcilers.annotations import Mount
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
 from reconcilers.namespace import NAMESPACE
 from reconcilers.plan import Outcome, State
+from reconcilers.podtemplate import PodTemplate, Volume, record
 from reconcilers.reasons import Reason
 from tests.support.fakeapi import FakeApi
 from tests.support.virtualtime import VirtualClock, run_virtual
 
 DEPLOYMENTS = TARGETS["Deployment"].resource
 NIGHTLY = {"stash.appscode.com/backup-blueprint": "nightly"}
+NONE_OF_OURS = "example.com/other"
 SHOP, BLOG = Key("Deployment", "ns", "shop"), Key("Deployment", "ns", "blog")
 
 
@@ -233,5 +236,104 @@ def test_a_change_of_a_namespace_reaches_its_targets_and_no_others() -> None:
             row = rig.view.namespace("ns")
             assert row is not None
             assert row.labels == (("team", "a"),)
+
+    run_virtual(main())
+
+
+CLAIMS = TARGETS["PersistentVolumeClaim"].resource
+
+
+def test_a_namespace_that_asks_has_its_claims_seen_and_queued() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        for name in ("ns", "other"):
+            rig.api.create(NAMESPACE, name)
+            rig.api.create(CLAIMS, "data", name)
+        rig.api.create(DEPLOYMENTS, "shop")
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            before = len(rig.api.requests)
+            rig.api.update(NAMESPACE, ObjectKey("", "ns"), annotations=NIGHTLY)
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {Key("PersistentVolumeClaim", "ns", "data"): USER_EVENT}
+            assert [request.path for request in rig.api.requests[before:]] == ["/api/v1/persistentvolumeclaims"]
+            await rig.worked()
+
+            rig.api.create(CLAIMS, "more", "other")
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {}, "seen, and nobody's business"
+            rig.api.update(NAMESPACE, ObjectKey("", "other"), annotations=NIGHTLY)
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {Key("PersistentVolumeClaim", "other", name): FAN_OUT for name in ("data", "more")}
+            assert list(rig.view.targets_of("nightly")) == [
+                Key("PersistentVolumeClaim", *where) for where in (("ns", "data"), ("other", "data"), ("other", "more"))
+            ]
+            await rig.worked()
+            rig.api.update(NAMESPACE, ObjectKey("", "ns"), annotations={NONE_OF_OURS: "x"})
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {Key("PersistentVolumeClaim", "ns", "data"): FAN_OUT}
+
+    run_virtual(main())
+
+
+def test_a_process_that_starts_reads_each_kind_once_whatever_namespaces_ask() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.api.create(BLUEPRINT, "nightly", spec={"schedule": "0 3 * * *", "targetKinds": ["Deployment"]})
+        rig.api.create(NAMESPACE, "ns", annotations=NIGHTLY)
+        rig.api.create(CLAIMS, "data")
+        rig.api.create(DEPLOYMENTS, "shop")
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            assert SHOP in rig.queued()
+            assert Key("PersistentVolumeClaim", "ns", "data") not in rig.queued(), "nobody asks for those"
+            await asyncio.sleep(5)
+            paths = [request.path for request in rig.api.requests]
+            assert len(paths) == len(set(paths))
+
+    run_virtual(main())
+
+
+def test_a_blueprint_that_lists_another_kind_has_it_seen() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        rig.api.create(NAMESPACE, "ns", annotations=NIGHTLY)
+        rig.api.create(DEPLOYMENTS, "shop")
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            rig.api.update(BLUEPRINT, ObjectKey("", "nightly"), spec={"targetKinds": ["Deployment"]})
+            await asyncio.sleep(0.01)
+            assert SHOP in rig.queued()
+
+    run_virtual(main())
+
+
+def test_claims_are_looked_at_again_when_a_workload_backs_up_others() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        rig.api.create(NAMESPACE, "ns", annotations=NIGHTLY)
+        rig.api.create(CLAIMS, "data")
+        mark = _marks(marks.Mark(target=SHOP, blueprint="nightly"))
+        template = PodTemplate(1, (Volume("data", True, (Mount("data", "/srv"),), claim="data"),))
+        mark["annotations"][marks.POD_TEMPLATE] = record(template)
+        owned = {"f:metadata": {"f:annotations": {f"f:{marks.POD_TEMPLATE}": {}}}}
+        managed = [{"manager": "autobackup", "operation": "Apply", "fieldsV1": owned}]
+        target = {"volumeMounts": [{"name": "data", "mountPath": "/srv"}]}
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            rig.api.create(CONFIGURATION, "web", **mark, managedFields=managed, spec={"target": target})
+            await asyncio.sleep(0.01)
+            assert set(rig.queued()) == {SHOP, Key("PersistentVolumeClaim", "ns", "data")}
+            assert [row.name for row in rig.view.configurations_covering("ns", "data")] == ["web"]
+            await rig.worked()
+            rig.api.delete(CONFIGURATION, ObjectKey("ns", "web"))
+            await asyncio.sleep(0.01)
+            assert Key("PersistentVolumeClaim", "ns", "data") in rig.queued()
 
     run_virtual(main())

@@ -341,6 +341,49 @@ def repository(namespace: str, name: str, labels: Object) -> Object:
     }
 
 
+# --- namespaces that name a blueprint, and what an earlier one left
+
+
+def test_who_names_a_blueprint_for_a_namespace_needs_the_verb_there(
+    plane: ControlPlane, admin: ApiClient, place: str
+) -> None:
+    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch"]}]
+    for user in ("alice", "bob"):
+        grant(admin, plane.users[user], rules)
+        wait_for(lambda user=user: _done(lambda: plane.client(user).get("v1/Namespace", place)), what="the right")
+    refused(
+        lambda: plane.client("bob").annotate("v1/Namespace", place, {BLUEPRINT: "nightly"}), "user bob may not name"
+    )
+    alice = plane.client("alice")
+    refused(lambda: alice.annotate("v1/Namespace", place, {BLUEPRINT: "weekly"}), "user alice may not name")
+    assert alice.annotate("v1/Namespace", place, {BLUEPRINT: "nightly"})
+    assert plane.client("bob").annotate("v1/Namespace", place, {BLUEPRINT: None})
+    assert plane.client("bob").apply(claim(place, {BLUEPRINT: "-"})), "to opt out takes no right"
+
+
+def test_who_adopts_a_repository_needs_the_verb(plane: ControlPlane, admin: ApiClient, place: str) -> None:
+    kind, uid = "stash.appscode.com/v1alpha1/Repository", "autobackup.stash.appscode.com/namespace-uid"
+    backend = {"s3": {"endpoint": "s3.example.com", "bucket": "b"}, "storageSecretName": "s"}
+    body = {"apiVersion": "stash.appscode.com/v1alpha1", "kind": "Repository", "spec": {"backend": backend}}
+    admin.create({**body, "metadata": {"name": "old", "namespace": place, "annotations": {uid: "then"}}})
+    (role,) = (each.content for each in render() if each.name == "autobackup-adopter")
+    grant(admin, plane.users["alice"], role["rules"], namespace=place)
+    without = [{**rule, "verbs": ["get", "list", "patch"]} for rule in role["rules"]]
+    grant(admin, plane.users["bob"], without, namespace=place)
+    for user in ("alice", "bob"):
+        found = lambda user=user: plane.client(user).get(kind, "old", namespace=place)  # noqa: E731
+        wait_for(lambda found=found: _done(found), what=f"{user} to have rights")
+    bob = plane.client("bob")
+    assert bob.annotate(kind, "old", {"example.com/other": "x"}, namespace=place)
+    for value in ("now", None):
+        refused(
+            lambda value=value: bob.annotate(kind, "old", {uid: value}, namespace=place),
+            'which namespace the Repository old belongs to: that takes the verb "adopt"',
+            wait=True,
+        )
+    assert plane.client("alice").annotate(kind, "old", {uid: "now"}, namespace=place)
+
+
 # --- modes, and CRDs that go
 
 
@@ -364,7 +407,7 @@ def test_by_default_a_typing_mistake_is_only_told_and_everybody_may_name_bluepri
 
 def test_no_policy_depends_on_a_kind_that_may_be_gone() -> None:
     found = [each for each in policies(blueprintUse={"enabled": True}) if not each["kind"].endswith("Binding")]
-    assert len(found) == 4
+    assert len(found) == 5
     for each in found:
         assert "paramKind" not in each["spec"]
         assert each["spec"]["failurePolicy"] == "Fail"

@@ -64,7 +64,8 @@ def test_generated_objects_carry_our_marks_and_nothing_of_the_target() -> None:
     }
     held, configured = world.objects[repo()]["metadata"], world.objects[bc()]["metadata"]
     assert held["labels"] == configured["labels"] == labels
-    assert held["annotations"] == identity, "a Repository outlives its target and knows no uid of it"
+    space = {marks.NAMESPACE_UID: "uid-of-demo"}
+    assert held["annotations"] == identity | space, "a Repository outlives its target and knows no uid of it"
     recorded = configured["annotations"].pop(marks.POD_TEMPLATE)
     assert recorded.startswith('{"generation":1,')
     assert configured["annotations"] == {**identity, marks.TARGET_UID: uid}

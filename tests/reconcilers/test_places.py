@@ -175,6 +175,16 @@ def test_a_nested_location_is_a_warning() -> None:
     assert "demo/sts-shop" in only(world.plan(SHOP)).warnings[0].message
 
 
+def test_a_location_that_somebody_uses_by_hand_is_a_warning() -> None:
+    world = World(
+        blueprint(), target(), repository("mine", namespace="blog", prefix="stash-backup/demo/deployment/shop")
+    )
+    world.converge(SHOP)
+    (note,) = only(world.plan(SHOP)).warnings
+    assert note.reason is Reason.LOCATION_SHARED
+    assert "blog/mine" in note.message
+
+
 def test_a_repository_of_somebody_else_does_not_serve_and_is_not_marked() -> None:
     world = World(blueprint(), target(), repository("mine", prefix="stash-backup/demo/deployment/shop"))
     world.back_up(repo("mine"))

@@ -16,7 +16,7 @@ from tests.reconcilers.objects import pods
 
 
 def workload(spec: dict[str, Any], generation: int = 3) -> dict[str, Any]:
-    return {"metadata": {"generation": generation}, "spec": spec}
+    return {"metadata": {"name": "web", "generation": generation}, "spec": spec}
 
 
 def template(**volumes: Any) -> PodTemplate:
@@ -54,9 +54,9 @@ def test_volumes_of_a_workload() -> None:
         3,
         (
             Volume("cache", False, (Mount("cache", "/cache"),), expanded=True),
-            Volume("data", True, (Mount("data", "/srv/data"), Mount("data", "/sub", "a/b"))),
-            Volume("unmounted", True),
-            Volume("vct", True, (Mount("vct", "/vct"), Mount("vct", "/again"))),
+            Volume("data", True, (Mount("data", "/srv/data"), Mount("data", "/sub", "a/b")), claim="data"),
+            Volume("unmounted", True, claim="unmounted-web-*"),
+            Volume("vct", True, (Mount("vct", "/vct"), Mount("vct", "/again")), claim="vct-web-*"),
         ),
     )
 

@@ -101,9 +101,10 @@ def test_a_repository_that_holds_snapshots(status: dict[str, Any], holds: bool) 
     assert project_repository(obj).has_snapshots is holds
 
 
-def test_of_foreign_objects_only_the_name_is_kept() -> None:
+def test_of_foreign_objects_only_name_and_location_are_kept() -> None:
     found = project_repository(live(repository("mine")))
-    assert (found.mark, found.location, found.storage_secret, found.fingerprint) == (None, "", "", "")
+    assert (found.mark, found.storage_secret, found.fingerprint) == (None, "", "")
+    assert found.location.endswith("|elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,15 @@ from typing import Any
 
 from informers.projection import Projection
 from informers.resource import ObjectKey
+from reconcilers.annotations import BLUEPRINT as OPT_IN
+from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint
+from reconcilers.inheritance import blueprints_of as inherited
+from reconcilers.inheritance import coverer, known_names
 from reconcilers.keys import Key
-from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
+from reconcilers.mapping import claim_index
 from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
 from reconcilers.plan import Apply, ApplyStatus, Delete, Outcome, Plan, State, Step, Wish
 from reconcilers.podtemplate import PodTemplate, from_workload
@@ -265,8 +270,11 @@ class World:
     def _still_named(self, step: Delete) -> bool:
         """The last look before a deletion: does the live target name the blueprint after all?"""
         obj = self.objects.get(step.target)
-        row = _PROJECTIONS[step.target.kind].project(obj) if obj else None
-        return row is not None and step.blueprint in row.blueprints
+        row = target_projection(step.target.kind, whole=True).project(obj) if obj else None
+        if row is None or row.annotation(OPT_IN) is not None or not step.inherits:
+            return row is not None and step.blueprint in row.blueprints
+        space = self.objects.get(Key(NAMESPACE.kind, "", step.target.namespace))
+        return space is not None and step.blueprint in known_names(NAMESPACES.project(space))
 
     # TargetView and BlueprintView
 
@@ -301,7 +309,7 @@ class World:
         return row
 
     def _repositories(self) -> Iterable[RepositoryRow]:
-        return (row for row in self._cache.values() if isinstance(row, RepositoryRow) and row.mark)
+        return (row for row in self._cache.values() if isinstance(row, RepositoryRow))
 
     def repositories_of(self, target: Key) -> Iterable[RepositoryRow]:
         return [row for row in self._repositories() if row.mark and row.mark.target == target]
@@ -316,6 +324,17 @@ class World:
     def configuration(self, key: ObjectKey) -> ConfigurationRow | None:
         row: ConfigurationRow | None = self._cache.get(Key(CONFIGURATION.kind, *key))
         return row
+
+    def configurations_covering(self, namespace: str, claim: str) -> Iterable[ConfigurationRow]:
+        rows = (row for row in self._cache.values() if isinstance(row, ConfigurationRow))
+        return [row for row in rows if (namespace, claim) in claim_index(row)]
+
+    def workloads_in(self, namespace: str) -> Iterable[TargetRow]:
+        rows = [row for row in self._cache.values() if isinstance(row, TargetRow)]
+        return [row for row in rows if row.namespace == namespace and TARGETS[row.kind].family is Family.WORKLOAD]
+
+    def outcomes_of(self, target: Key) -> tuple[Outcome, ...]:
+        return self.outcomes.get(target, ())
 
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         rows = (row for row in self._cache.values() if isinstance(row, ConfigurationRow))
@@ -340,7 +359,8 @@ class World:
         return self.secrets.get(key, SecretSight(SecretState.UNCHECKED))
 
     def summary(self, blueprint: str) -> Summary:
-        rows = [row for row in self._cache.values() if isinstance(row, TargetRow) and blueprint in row.blueprints]
+        known = [row for row in self._cache.values() if isinstance(row, TargetRow)]
+        rows = [row for row in known if blueprint in _blueprints(self, row) and not coverer(self, row)]
         found = {
             row.key: outcome
             for row in rows
@@ -375,13 +395,26 @@ class World:
         self.objects[key] = obj
         self.refresh()
 
+    def _project(self, kind: str, obj: Object) -> Any:
+        whole = kind in TARGETS and any(
+            OPT_IN in (space["metadata"].get("annotations") or {}) for space in self.of_kind(NAMESPACE.kind)
+        )
+        return (target_projection(kind, whole=True) if whole else _PROJECTIONS[kind]).project(obj)
+
     def refresh(self) -> None:
         """Look at all objects anew, unless the caches stand still."""
         if self._lagging:
             return
-        rows = {key: _PROJECTIONS[key.kind].project(copy.deepcopy(obj)) for key, obj in self.objects.items()}
+        rows = {key: self._project(key.kind, copy.deepcopy(obj)) for key, obj in self.objects.items()}
         self._cache = {key: row for key, row in rows.items() if row is not None}
         self.claimed.clear()
+
+
+def _blueprints(world: World, row: TargetRow) -> tuple[str, ...]:
+    try:
+        return inherited(world, row)
+    except Refusal:
+        return ()
 
 
 def _time(number: int) -> str:

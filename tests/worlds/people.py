@@ -49,6 +49,29 @@ def create(kind: str, name: str = "shop", blueprint: str | None = "nightly", **a
     return lambda server: None if server.look(_resource(kind), key_of(name)) else _make(server, made)
 
 
+def ask(blueprint: str | None) -> Act:
+    """The annotation of the namespace; None takes it off."""
+
+    def change(obj: Object) -> None:
+        found = obj["metadata"].setdefault("annotations", {})
+        found.pop(OPT_IN, None) if blueprint is None else found.update({OPT_IN: blueprint})
+
+    return _editing(NAMESPACE, ObjectKey("", SPACE), change)
+
+
+def label(**labels: str) -> Act:
+    """The labels of the namespace."""
+    return _editing(NAMESPACE, ObjectKey("", SPACE), lambda obj: obj["metadata"].update(labels=labels))
+
+
+def is_suspended(name: str) -> Callable[[ApplyServer], bool]:
+    def look(server: ApplyServer) -> bool:
+        found = server.look(CONFIGURATION, key_of(name))
+        return found is not None and found["spec"].get("paused") is True
+
+    return look
+
+
 def create_blueprint(name: str = "nightly", **spec: Any) -> Act:
     made = objects.blueprint(name, **spec)
     return lambda server: None if server.look(BLUEPRINT, ObjectKey("", name)) else _make(server, made)

@@ -150,6 +150,41 @@ SCENARIOS = {
             ),
         ),
         Scenario(
+            "a namespace asks",
+            (
+                Step("ask", p.ask("nightly")),
+                Step("late volume", p.create(PVC, "late", None), once=p.has_configuration("pvc-shop")),
+                Step("opt one out", p.annotate(PVC, blueprint="-"), once=p.has_configuration("pvc-late")),
+                Step("no more", p.ask(None)),
+            ),
+            before=(_BLUEPRINT, p.create(PVC, "shop", None), p.create(PVC, "own"), p.create(DEPLOYMENT, "web", None)),
+        ),
+        Scenario(
+            "a claim and its workload",
+            (
+                Step("ask", p.ask("nightly"), once=p.has_configuration("deploy-shop")),
+                Step("workload opts out", p.annotate(DEPLOYMENT, blueprint="-"), after=9.0),
+                Step("and in", p.annotate(DEPLOYMENT, blueprint="nightly"), once=p.has_configuration("pvc-data")),
+            ),
+            before=(_BLUEPRINT, p.create(DEPLOYMENT), p.create(PVC, "data", None)),
+        ),
+        Scenario(
+            "denied and allowed",
+            (
+                Step("deny", p.label(), once=p.has_configuration("pvc-shop")),
+                Step("edit", p.respec(schedule="@daily"), once=p.is_suspended("pvc-shop")),
+                Step("allow", p.label(team="a")),
+                Step("deny all", p.respec(allowedNamespaces={}), after=4.0),
+                Step("and allow at once", p.respec(allowedNamespaces=None), after=0.011),
+            ),
+            before=(
+                p.label(team="a"),
+                p.create_blueprint(allowedNamespaces={"selector": {"matchLabels": {"team": "a"}}}),
+                p.create(PVC),
+                p.create(DEPLOYMENT),
+            ),
+        ),
+        Scenario(
             "somebody meddles",
             (
                 Step("edit", p.meddle("pvc-shop"), once=p.has_configuration("pvc-shop")),

@@ -20,6 +20,7 @@ from tools.crds.policies import (
     retention_policy,
     retry_config,
     schedule,
+    target_kinds,
     time_limit,
     usage_policy,
 )
@@ -138,6 +139,7 @@ BACKUP_BLUEPRINT = Kind(
             "wipeOut": _wipe_out(),
             "usagePolicy": usage_policy(),
             "allowedNamespaces": allowed_namespaces(),
+            "targetKinds": target_kinds(),
             "backupNamespace": string(
                 "Namespace of the BackupConfigurations, and of the Repositories unless repoNamespace is given; that of "
                 "the target when empty. For databases: volumes cannot be mounted from another namespace.",

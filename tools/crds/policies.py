@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reconcilers.kinds import TARGETS
 from tools.crds import core, rules
-from tools.crds.schema import NAME, Schema, boolean, integer, record, rule, string, strings, with_rules
+from tools.crds.schema import NAME, Schema, boolean, integer, listing, record, rule, string, strings, with_rules
 
 KEEPS = ("Last", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")
 
@@ -111,6 +112,16 @@ def allowed_namespaces() -> Schema:
                 "Labels of namespaces; an empty selector is every namespace. Whoever may label a Namespace decides."
             ),
         },
+    )
+
+
+def target_kinds() -> Schema:
+    return listing(
+        "Kinds whose objects become targets where a Namespace has the annotation stash.appscode.com/backup-blueprint "
+        "with the name of this blueprint. PersistentVolumeClaim when unset.",
+        string("", enum=tuple(TARGETS)),
+        most=len(TARGETS),
+        rules=[rule("self.all(kind, self.exists_one(other, other == kind))", "targetKinds must not name a kind twice")],
     )
 
 

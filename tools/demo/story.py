@@ -18,6 +18,8 @@ _EDITED_SCHEDULE = "30 1 * * *"
 _EDITED_RETENTION = {"name": "a-week-and-a-year", "keepDaily": 7, "keepMonthly": 12, "prune": True}
 _BAD_SCHEDULE = "every night"
 _OWN_SCHEDULE = "15 4 * * 0"
+_NAMESPACE = "v1/Namespace"
+_ALLOWED = {"backup.example.com/tier": "gold"}
 
 
 class Story:
@@ -42,6 +44,7 @@ class Story:
         self._look_around()
         self._edit_blueprint()
         self._stumble(self._targets["PersistentVolumeClaim"])
+        self._deny_and_allow(self._targets["Deployment"])
         self._opt_out_and_in(self._targets["StatefulSet"])
         self._sum_up()
 
@@ -123,6 +126,34 @@ class Story:
         self._witness.wait_for_event(target, "Configured", since=began)
         self._witness.wait_for_blueprint(matched=len(self._targets))
         self._tell.seen("mended: it has a schedule of its own now, an Event says so, nothing counts as failed")
+
+    def _deny_and_allow(self, witness: Target) -> None:
+        self._tell.chapter("The blueprint is kept for namespaces with a label")
+        before = {kind: self._witness.pair(target) for kind, target in self._targets.items()}
+        allowed = {"selector": {"matchLabels": _ALLOWED}}
+        self._tell.act(f"patch BackupBlueprint {self._names.blueprint}:")
+        self._tell.objects({"spec": {"allowedNamespaces": allowed}})
+        began = time.monotonic()
+        self._admin.patch(BLUEPRINT, self._names.blueprint, {"spec": {"allowedNamespaces": allowed}})
+        for target in self._targets.values():
+            self._witness.wait_for_spec(target, {"paused": True})
+        self._witness.wait_for_event(witness, "NamespaceNotAllowed", since=began)
+        self._witness.wait_for_blueprint(matched=len(self._targets), failed=len(self._targets))
+        self._tell.seen(
+            f"namespace {self._names.namespace} does not have it: its backups are suspended, nothing is deleted"
+        )
+        self._kubectl.show("events", "-n", witness.key.namespace, "--for", self._reference(witness), "--types=Warning")
+        labels = " ".join(f"{key}={value}" for key, value in _ALLOWED.items())
+        self._tell.act(f"label Namespace {self._names.namespace}   {labels}")
+        began = time.monotonic()
+        self._admin.patch(_NAMESPACE, self._names.namespace, {"metadata": {"labels": _ALLOWED}})
+        for target in self._targets.values():
+            self._witness.wait_for_spec(target, {"paused": None})
+        self._witness.wait_for_blueprint(matched=len(self._targets))
+        for kind, target in self._targets.items():
+            self._witness.expect_untouched(target, before[kind].repository)
+            self._witness.expect_kept(target, before[kind].configuration)
+        self._tell.seen(f"{1000 * (time.monotonic() - began):.0f} ms later all go on, with the same Repositories")
 
     def _opt_out_and_in(self, target: Target) -> None:
         self._tell.chapter("An annotation is taken away, and put back")

@@ -32,6 +32,8 @@ _MARKS = {
     "BackupConfigurations.",
     marks.PASSWORD: "On a Repository with a password of its own: how it was derived.",
     marks.SUCCEEDED_BY: "namespace/name of the Repository that took over because the backend changed.",
+    marks.NAMESPACE_UID: "On a Repository: UID of the target's Namespace. A namespace of the same name and another UID "
+    "does not inherit it; see `autobackup adopt`.",
     marks.SUSPENDED: "Why the BackupConfiguration is paused although nobody asked for that: the target may not use its "
     "blueprint.",
 }
@@ -139,7 +141,14 @@ def render_objects() -> str:
     on_labels = set(example["labels"])
     on_annotations = {
         *example["annotations"],
-        *(marks.SUCCEEDED_BY, marks.SUSPENDED, marks.OVERRIDES, marks.RETENTION_PENDING, marks.PASSWORD),
+        *(
+            marks.SUCCEEDED_BY,
+            marks.SUSPENDED,
+            marks.NAMESPACE_UID,
+            marks.OVERRIDES,
+            marks.RETENTION_PENDING,
+            marks.PASSWORD,
+        ),
     }
     known = {value for name, value in vars(marks).items() if name.isupper() and name not in _NO_MARKS}
     require_same("labels and annotations of generated objects", known, _MARKS)
