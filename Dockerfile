@@ -19,9 +19,13 @@ COPY requirements.lock tools/image/wheel.lock tools/image/sbom.lock ./
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
     tools/bin/pip install --quiet --require-hashes --only-binary :all: -r wheel.lock -r sbom.lock \
  && tools/bin/pip --python /opt/autobackup/bin/python install --quiet --no-compile --require-hashes -r requirements.lock
-# Two thirds of the Kubernetes client are a second, asynchronous one, and tests. Nothing here imports them.
+# Two thirds of the Kubernetes client are a second, asynchronous one, and tests: nothing here imports them. Of its
+# generated part, which is imported where there is a kubeconfig, bytecode is enough.
 RUN rm -rf /opt/autobackup/lib/python3.*/site-packages/kubernetes/aio \
  && find /opt/autobackup/lib/python3.*/site-packages/kubernetes -name '*_test.py' -delete \
+ && /opt/autobackup/bin/python -m compileall -q -b -j 1 --invalidation-mode unchecked-hash \
+      /opt/autobackup/lib/python3.*/site-packages/kubernetes/client \
+ && find /opt/autobackup/lib/python3.*/site-packages/kubernetes/client -name '*.py' -delete \
  && /opt/autobackup/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/autobackup/lib
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY informers informers

@@ -15,6 +15,7 @@ import pytest
 
 from tools.image import Archive, ImageError, PackagesMissing, debian, require_programs
 from tools.image.base import base_key
+from tools.image.builder import stage
 from tools.image.inventory import debian_packages, interpreter, inventory
 from tools.image.trust import build_secrets, parse_settings
 
@@ -184,3 +185,28 @@ def test_the_package_is_built_by_the_locked_setuptools() -> None:
     assert ours is not None
     assert theirs is not None
     assert ours[1] == theirs[1]
+
+
+def test_every_clone_gives_the_builder_the_same_files(tmp_path: Path) -> None:
+    listings = []
+    for number, (mode, time) in enumerate(((0o600, 1.0), (0o777, 1e9))):
+        context, staged = tmp_path / f"context-{number}", tmp_path / f"staged-{number}"
+        (context / "informers" / "__pycache__").mkdir(parents=True)
+        (context / "Dockerfile").write_text("FROM scratch\n")
+        (context / ".dockerignore").write_text("# What is copied.\n*\n!informers\n!tools/wheel.lock\n")
+        for name in ("informers/store.py", "informers/__pycache__/store.pyc", "tools/wheel.lock", "tools/other.py"):
+            path = context / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(name)
+            path.chmod(mode)
+            os.utime(path, (time, time))
+        stage(context, staged)
+        listings.append({(path.relative_to(staged).as_posix(), *about(path)) for path in staged.rglob("*")})
+    assert listings[0] == listings[1]
+    files = {name for name, mode, _ in listings[0] if mode == 0o644}
+    assert files == {"Dockerfile", "informers/store.py", "tools/wheel.lock"}
+
+
+def about(path: Path) -> tuple[int, float]:
+    found = path.stat()
+    return found.st_mode & 0o777, found.st_mtime

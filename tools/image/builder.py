@@ -8,6 +8,7 @@ store of the machine, and `chroot` isolation needs no container runtime.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from tools.image.trust import build_secrets, certificates_of_environment, pip_se
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "localhost/autobackup:dev"
 KEPT_IMAGES = 200
+# Zip archives, such as wheels, know no year before 1980.
+_TIME = 315532800
 INVENTORY = "opt/autobackup/share/autobackup.cdx.json"
 
 
@@ -112,6 +115,22 @@ def revision(context: Path = ROOT) -> str:
     return commit + ("-dirty" if _git(context, "status", "--porcelain", "--untracked-files=no") else "")
 
 
+def stage(context: Path, folder: Path) -> None:
+    """Copy what the Dockerfile may copy, and give it the same modes and times in every clone and archive: buildah knows
+    a step again by these as well as by contents."""
+    allowed = [line[1:] for line in (context / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name in ("Dockerfile", *allowed):
+        source, target = context / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            shutil.copyfile(source, target)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_TIME, _TIME))
+
+
 def build_image(
     folder: Path, *, base: str | None = None, name: str = NAME, context: Path = ROOT, cached: bool = False
 ) -> Image:
@@ -130,6 +149,8 @@ def build_image(
     }
     with held(cache_root() / "lock-image"), tempfile.TemporaryDirectory(prefix="autobackup-build-") as temporary:
         secrets = build_secrets(Path(temporary), pip_settings(), certificates=certificates_of_environment())
+        staged = Path(temporary) / "context"
+        stage(context, staged)
         run_buildah(
             "bud",
             "--isolation=chroot",
@@ -138,9 +159,9 @@ def build_image(
             "--layers" if cached else "--no-cache",
             *(f"--build-arg={key}={value}" for key, value in arguments.items()),
             *(f"--secret=id={key},src={path}" for key, path in secrets.items()),
-            f"--file={context / 'Dockerfile'}",
+            f"--file={staged / 'Dockerfile'}",
             f"--tag={name}",
-            str(context),
+            str(staged),
         )
         base_layers = int(run_buildah("inspect", "--type=image", "--format={{len .OCIv1.RootFS.DiffIDs}}", base))
         # Images in the store without a name are remains of earlier builds, or steps to start from.
