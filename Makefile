@@ -8,7 +8,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help python venv controlplane gotools lint format test test-unit mutations soak demo bench bench-quick image cluster e2e \
+.PHONY: help python venv controlplane gotools programs lint format test test-unit mutations soak demo bench bench-quick \
+	image cluster e2e \
 	crds manifests install.yaml docs docs-check lock clean
 
 help: ## Show this list
@@ -35,6 +36,9 @@ controlplane: | python ## Find or build etcd, kube-apiserver and friends (once, 
 
 gotools: venv ## Find or build helm, kubeconform and kube-score (once, 3 minutes)
 	@$(BIN)/python -m tools.gotools
+
+programs: venv ## Print the folders of kubectl and helm, for your PATH
+	@$(BIN)/python -m tools.gotools path
 
 lint: venv ## Check style and types
 	$(BIN)/ruff check .
@@ -74,8 +78,8 @@ image: venv ## Build the container image with buildah, and list what is in it (B
 cluster: venv controlplane ## Run a one-node Kubernetes in namespaces of its own until Ctrl-C (as root)
 	@$(BIN)/python -m tools.cluster run $(ARGS)
 
-e2e: venv controlplane gotools ## Install the chart on a node and try all of it (KUBECONFIG=... IMAGE=...: on yours)
-	@AUTOBACKUP_E2E_KUBECONFIG='$(KUBECONFIG)' AUTOBACKUP_E2E_IMAGE='$(IMAGE)' AUTOBACKUP_E2E_TRIALS='$(or $(TRIALS),20)' \
+e2e: venv controlplane gotools ## Install the chart on a node and try it (TRIALS=20: all; KUBECONFIG=... IMAGE=...: yours)
+	@AUTOBACKUP_E2E_KUBECONFIG='$(KUBECONFIG)' AUTOBACKUP_E2E_IMAGE='$(IMAGE)' AUTOBACKUP_E2E_TRIALS='$(TRIALS)' \
 	  $(BIN)/python -m pytest $(if $(KUBECONFIG),tests/e2e/chart,tests/e2e) $(ARGS)
 
 crds: venv ## Write manifests/crds
