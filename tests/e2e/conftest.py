@@ -1,4 +1,4 @@
-"""A one-node cluster with the operator's image in it; left out, loudly, where none can run.
+"""A one-node cluster, and the operator's image; left out, loudly, where none can run.
 
 The image is built from the checkout as it is. $AUTOBACKUP_IMAGE names an OCI archive to use instead.
 """
@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools.cluster import Cluster, why_not
-from tools.controlplane import ApiClient, install_crds
-from tools.image import Archive, PackagesMissing, build_image
+from tools.image import PackagesMissing, build_image
 from tools.image.builder import require_buildah
 
 
@@ -44,18 +43,3 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(f"NO NODE WAS STARTED: {reason}")
     with Cluster() as running:
         yield running
-
-
-@pytest.fixture(scope="package")
-def admin(cluster: Cluster) -> ApiClient:
-    """The administrator's client; the CRDs are installed."""
-    client = cluster.client()
-    install_crds(client)
-    return client
-
-
-@pytest.fixture(scope="package")
-def image_name(cluster: Cluster, image: Path) -> str:
-    """The operator's image is on the node, under this name."""
-    cluster.load_image(image)
-    return Archive(image).name

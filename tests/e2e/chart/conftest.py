@@ -27,6 +27,7 @@ from tools.manifests.chart import NAMESPACE
 
 STORY = (
     "test_installation",
+    "test_pod",
     "test_leadership",
     "test_outliving",
     "test_upgrade",

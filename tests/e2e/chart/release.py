@@ -5,15 +5,20 @@ The namespace admits restricted pods only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.chart.place import Object, Place
+from tests.e2e.chart.place import KubectlFailed, Object, Place
 from tools.manifests.chart import CHART, NAMESPACE, RELEASE, run_helm
 
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 SELECTOR = f"app.kubernetes.io/name=autobackup,app.kubernetes.io/instance={RELEASE}"
+
+
+class NotRolledOut(Exception):
+    """New pods did not become ready; the text ends with what they said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,22 @@ class Release:
         return pods
 
     def wait_rolled_out(self) -> None:
-        self.place.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{RELEASE}", "--timeout=90s", timeout=100)
+        rollout = ("rollout", "status", "-n", NAMESPACE, f"deployment/{RELEASE}", "--timeout=90s")
+        try:
+            self.place.kubectl(*rollout, timeout=100)
+        except KubectlFailed as error:
+            raise NotRolledOut(f"{error}\n{self.troubles()}") from None
+
+    def troubles(self) -> str:
+        """Of every pod that is not ready: the state of its container, and the last lines of this and the last one."""
+        found = []
+        for pod in self.pods():
+            if not is_ready(pod):
+                found += [f"--- pod {name_of(pod)} ---", json.dumps(pod["status"].get("containerStatuses"))]
+                for which in ("--previous=true", "--previous=false"):
+                    with contextlib.suppress(KubectlFailed):
+                        found.append(self.place.kubectl("logs", "-n", NAMESPACE, name_of(pod), "--tail=30", which))
+        return "\n".join(found)
 
     def holder(self) -> str:
         """Who holds the Lease: the name of a pod and a random suffix; empty when it was given back."""

@@ -1,13 +1,14 @@
-"""Prometheus as the chart's ServiceMonitor wants it, without an operator that translates it.
+"""Prometheus as the chart's monitors want it, without an operator that translates them.
 
-What a ServiceMonitor means is in prometheus-operator's `promcfg.go`; here it is done for one endpoint. Debian builds
-Prometheus without the discovery of Kubernetes objects, so the labels that it would find are written down for it, those
-of every endpoint in the namespace; choosing among them is left to the monitor. Prometheus runs beside the pods, in the
-cluster's network, with a service account's token to show.
+What a ServiceMonitor and a PodMonitor mean is in prometheus-operator's `promcfg.go`; here it is done for one endpoint.
+Debian builds Prometheus without the discovery of Kubernetes objects, so the labels that it would find are written down
+for it, those of everything in the namespace; choosing among them is left to the monitor. Prometheus runs beside the
+pods, in the cluster's network, with a service account's token to show.
 """
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -29,7 +30,7 @@ from tools.manifests.chart import NAMESPACE
 
 READER = "prometheus"
 _TOKEN_IN_PODS = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-_SERVICE_LABEL = "__meta_kubernetes_service_label_"
+_META = "__meta_kubernetes_"
 _PORT = 9090
 
 
@@ -64,36 +65,66 @@ def read_metrics(place: Place, pod: Object) -> str:
     return text
 
 
-def discovered(place: Place, namespaces: list[str]) -> list[Object]:
-    """What Kubernetes discovery would find in these namespaces, in the role `endpoints`."""
+def discovered(place: Place, monitor: Object) -> list[Object]:
+    """What Kubernetes discovery would find in the monitor's namespaces, in the role that it takes."""
+    find = {"ServiceMonitor": _endpoints, "PodMonitor": _pods}[monitor["kind"]]
     found = []
-    for namespace in namespaces:
-        services = {service["metadata"]["name"]: service for service in place.list("services", namespace=namespace)}
-        for each in place.list("endpointslices.discovery.k8s.io", namespace=namespace):
-            service = services[each["metadata"]["labels"]["kubernetes.io/service-name"]]
-            labels = {
-                f"{_SERVICE_LABEL}{sanitized(key)}": value for key, value in service["metadata"]["labels"].items()
-            }
-            for port, endpoint in itertools.product(each["ports"], each["endpoints"]):
-                meta = {"namespace": namespace, "endpoint_port_name": port["name"]}
-                meta["pod_name"] = endpoint["targetRef"]["name"]
-                named = {f"__meta_kubernetes_{key}": value for key, value in meta.items()}
-                found.append({"targets": [f"{endpoint['addresses'][0]}:{port['port']}"], "labels": {**labels, **named}})
+    for namespace in monitor["spec"]["namespaceSelector"]["matchNames"]:
+        for address, labels in find(place, namespace):
+            meta = {f"{_META}{key}": value for key, value in {**labels, "namespace": namespace}.items()}
+            found.append({"targets": [address], "labels": meta})
     return found
+
+
+def _endpoints(place: Place, namespace: str) -> Iterator[tuple[str, dict[str, str]]]:
+    services = {service["metadata"]["name"]: service for service in place.list("services", namespace=namespace)}
+    for each in place.list("endpointslices.discovery.k8s.io", namespace=namespace):
+        service = services[each["metadata"]["labels"]["kubernetes.io/service-name"]]
+        labels = {f"service_label_{sanitized(key)}": value for key, value in service["metadata"]["labels"].items()}
+        for port, endpoint in itertools.product(each["ports"], each["endpoints"]):
+            address = f"{endpoint['addresses'][0]}:{port['port']}"
+            named = {"endpoint_port_name": port["name"], "pod_name": endpoint["targetRef"]["name"]}
+            yield address, {**labels, **named}
+
+
+def _pods(place: Place, namespace: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for pod in place.list("pods", namespace=namespace):
+        metadata = pod["metadata"]
+        labels = {f"pod_label_{sanitized(key)}": value for key, value in metadata["labels"].items()}
+        for container in pod["spec"]["containers"]:
+            for port in container["ports"]:
+                address = f"{pod['status']['podIP']}:{port['containerPort']}"
+                named = {"pod_container_port_name": port["name"], "pod_container_name": container["name"]}
+                named |= {"pod_name": metadata["name"], "pod_phase": pod["status"]["phase"]}
+                yield address, {**labels, **named}
+
+
+def shown_token(place: Place, endpoint: Object) -> str:
+    """The token that the endpoint says Prometheus should show: of its own account, or out of a Secret."""
+    if "bearerTokenFile" in endpoint:
+        assert endpoint["bearerTokenFile"] == _TOKEN_IN_PODS
+        return reader(place)
+    chosen = endpoint["authorization"]["credentials"]
+    secret = place.get("secret", chosen["name"], namespace=NAMESPACE)
+    return base64.b64decode(secret["data"][chosen["key"]]).decode()
 
 
 def scrape_config(monitor: Object, *, discovery: list[Object], token_file: Path) -> Object:
     """What is asked of Prometheus: the monitor's settings, but every second."""
     spec = monitor["spec"]
-    (endpoint,) = spec["endpoints"]
-    assert endpoint["bearerTokenFile"] == _TOKEN_IN_PODS
+    of_pods = monitor["kind"] == "PodMonitor"
+    label = f"{_META}{'pod' if of_pods else 'service'}_label_"
+    (endpoint,) = spec["podMetricsEndpoints" if of_pods else "endpoints"]
     keep = [
-        {"action": "keep", "source_labels": [_SERVICE_LABEL + sanitized(key)], "regex": re.escape(value)}
+        {"action": "keep", "source_labels": [label + sanitized(key)], "regex": re.escape(value)}
         for key, value in spec["selector"]["matchLabels"].items()
     ]
-    named = {"action": "keep", "source_labels": ["__meta_kubernetes_endpoint_port_name"], "regex": endpoint["port"]}
+    port = f"{_META}{'pod_container_port_name' if of_pods else 'endpoint_port_name'}"
+    keep.append({"action": "keep", "source_labels": [port], "regex": endpoint["port"]})
+    if of_pods:
+        keep.append({"action": "drop", "source_labels": [f"{_META}pod_phase"], "regex": "(Failed|Succeeded)"})
     return {
-        "job_name": f"serviceMonitor/{monitor['metadata']['name']}",
+        "job_name": f"{monitor['kind']}/{monitor['metadata']['name']}",
         "static_configs": discovery,
         "metrics_path": endpoint["path"],
         "scheme": endpoint["scheme"],
@@ -103,10 +134,9 @@ def scrape_config(monitor: Object, *, discovery: list[Object], token_file: Path)
         "tls_config": {"insecure_skip_verify": endpoint["tlsConfig"]["insecureSkipVerify"]},
         "relabel_configs": [
             *keep,
-            named,
-            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-            {"source_labels": [_SERVICE_LABEL + sanitized(spec["jobLabel"])], "target_label": "job"},
+            {"source_labels": [f"{_META}pod_name"], "target_label": "pod"},
+            {"source_labels": [f"{_META}namespace"], "target_label": "namespace"},
+            {"source_labels": [label + sanitized(spec["jobLabel"])], "target_label": "job"},
         ],
     }
 
@@ -136,8 +166,9 @@ def prometheus(place: Place, monitor: Object, rule: Object, folder: Path) -> Ite
     """A Prometheus that scrapes what the monitor says and evaluates the rule."""
     cluster = place.own
     token_file, config, rules = (folder / name for name in ("token", "config.yml", "rules.yml"))
-    token_file.write_text(reader(place))
-    discovery = discovered(place, monitor["spec"]["namespaceSelector"]["matchNames"])
+    (endpoint,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    token_file.write_text(shown_token(place, endpoint))
+    discovery = discovered(place, monitor)
     rules.write_text(yaml.safe_dump({"groups": rule["spec"]["groups"]}))
     settings = {
         "global": {"evaluation_interval": "1s"},

@@ -31,6 +31,7 @@ def test_the_leader_pod_is_deleted_and_the_work_goes_on(place: Place, release: R
     assert second in {name_of(pod) for pod in release.wait_ready(without=first)}
     again = place.get(targets.CONFIGURATIONS, name_of(kept), namespace=namespace)
     assert again["metadata"]["resourceVersion"] == kept["metadata"]["resourceVersion"]
+    place.wait(lambda: place.find("pod", first, namespace=NAMESPACE) is None, 20, what="the old pod to be gone")
 
 
 def take_over(place: Place, release: Release, namespace: str, number: signal.Signals, *, patience: float) -> float:

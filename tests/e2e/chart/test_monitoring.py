@@ -6,40 +6,67 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.chart.place import Place
+from tests.e2e.chart.place import Object, Place
 from tests.e2e.chart.release import Release, name_of
-from tests.e2e.chart.scraping import Prometheus, prometheus, read_metrics
+from tests.e2e.chart.scraping import Prometheus, prometheus, read_metrics, reader
 from tests.manifests.promql import family, metrics
 from tests.manifests.test_alerts import expressions
 from tools.image import PackagesMissing, require_programs
 from tools.manifests import render
+from tools.manifests.chart import NAMESPACE
+
+TOKEN = {"name": "prometheus-token", "key": "token"}
 
 
-@pytest.fixture(scope="module")
-def scraped(place: Place, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def shipped(monitor: str, **settings: object) -> dict[str, Object]:
+    """The monitor and the rules, by kind, as the chart renders them."""
+    values = {"metrics": {monitor: {"enabled": True, **settings}}, "prometheusRule": {"enabled": True}}
+    return {document.kind: document.content for document in render(values)}
+
+
+@contextmanager
+def scraping(place: Place, release: Release, monitor: Object, rule: Object, folder: Path) -> Iterator[Prometheus]:
+    """Prometheus, once it has scraped both replicas."""
     try:
         require_programs({"prometheus": "prometheus", "nsenter": "util-linux"}, purpose="scraping metrics")
     except PackagesMissing as missing:
         pytest.skip(f"NOTHING WAS SCRAPED: {missing}")
-    shipped = {
-        document.kind: document.content
-        for document in render({"metrics": {"serviceMonitor": {"enabled": True}}, "prometheusRule": {"enabled": True}})
-    }
-    folder = tmp_path_factory.mktemp("prometheus")
     release.wait_ready()
-    with prometheus(place, shipped["ServiceMonitor"], shipped["PrometheusRule"], folder) as running:
+    with prometheus(place, monitor, rule, folder) as running:
 
         def both_are_up() -> bool:
             pods = {name_of(pod) for pod in release.wait_ready()}
-            up = {each["metric"]["pod"] for each in running.query('up{job="autobackup"} == 1')}
-            assert up == pods, running.ask("targets")["activeTargets"]
+            up = [each["metric"]["pod"] for each in running.query('up{job="autobackup"} == 1')]
+            assert sorted(up) == sorted(pods), running.ask("targets")["activeTargets"]
             return True
 
         place.wait(both_are_up, 30, what="Prometheus to have scraped both replicas")
         yield running
+
+
+@pytest.fixture(scope="module")
+def scraped(place: Place, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    found = shipped("serviceMonitor")
+    folder = tmp_path_factory.mktemp("prometheus")
+    with scraping(place, release, found["ServiceMonitor"], found["PrometheusRule"], folder) as running:
+        yield running
+
+
+def test_a_pod_monitor_does_the_same(place: Place, release: Release, tmp_path: Path) -> None:
+    """Without the Service, and with a token out of a Secret, which is all that a PodMonitor can name."""
+    text = {TOKEN["key"]: reader(place)}
+    where = {"name": TOKEN["name"], "namespace": NAMESPACE}
+    place.apply({"apiVersion": "v1", "kind": "Secret", "metadata": where, "stringData": text})
+    found = shipped("podMonitor", bearerTokenSecret=TOKEN)
+    with scraping(place, release, found["PodMonitor"], found["PrometheusRule"], tmp_path) as running:
+        (leading,) = running.query('leader_election_master_status{job="autobackup"} == 1')
+        assert leading["metric"]["pod"] == name_of(release.leader())
+        assert leading["metric"]["namespace"] == NAMESPACE
 
 
 def test_exactly_one_replica_says_that_it_leads(place: Place, release: Release, scraped: Prometheus) -> None:

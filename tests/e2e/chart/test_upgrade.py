@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.chart import targets
 from tests.e2e.chart.place import Object, Place
 from tests.e2e.chart.processes import writes_of_pods
-from tests.e2e.chart.release import Release, name_of
+from tests.e2e.chart.release import NotRolledOut, Release, name_of
 from tools.cluster import Cluster
 from tools.image import build_image
 from tools.image.builder import ROOT
@@ -23,6 +23,7 @@ from tools.manifests.chart import CHART
 class Version(NamedTuple):
     tag: str
     chart: Path
+    commit: str
 
 
 def git(*arguments: str) -> bytes:
@@ -41,14 +42,15 @@ def before(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Version:
     cluster: Cluster = place.own
     folder = tmp_path_factory.mktemp("before")
     try:
-        archive = git("archive", commit_before())
+        commit = commit_before()
+        archive = git("archive", commit)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"NOT UPGRADED: there is no commit before to upgrade from ({error})")
     with tarfile.open(fileobj=BytesIO(archive)) as tree:
         tree.extractall(folder / "tree", filter="data")
     image = build_image(folder, name="localhost/autobackup:before", context=folder / "tree", cached=True)
     cluster.load_image(image.archive)
-    return Version("before", folder / "tree" / CHART.relative_to(ROOT))
+    return Version("before", folder / "tree" / CHART.relative_to(ROOT), f"the commit before, {commit[:12]}")
 
 
 def content(found: Object) -> Object:
@@ -65,12 +67,15 @@ def test_a_rolling_upgrade_writes_to_nothing_that_it_does_not_change(
         targets.create(place, namespace, name)
     for name in names:
         targets.wait_backed_up(place, namespace, name)
-    for version in (before, Version(release.tag, CHART)):
+    for version in (before, Version(release.tag, CHART, "this commit")):
         old = stored(place, namespace)
         mark = place.audit_log.mark()
         gone = {name_of(pod) for pod in release.pods()}
         release.upgrade(chart=version.chart, tag=version.tag)
-        release.wait_rolled_out()
+        try:
+            release.wait_rolled_out()
+        except NotRolledOut as error:
+            pytest.fail(f"The operator of {version.commit} does not start here:\n{error}", pytrace=False)
         pods = release.wait_ready()
         assert not gone & {name_of(pod) for pod in pods}
         assert {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in pods} == {version.tag}
