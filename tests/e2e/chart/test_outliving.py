@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import pytest
 
@@ -47,7 +47,9 @@ def stopped(place: Place, pod: Object) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(process, signal.SIGCONT)
+        # Stopped for so long that its probes failed, it may have been killed as it was.
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
     place.wait(lambda: not is_running(process), 30, what="the process that was stopped to end")
     wait_arrived(place, pod)
 
