@@ -19,6 +19,7 @@ OF_EVERYBODY = {("create", "authorization.k8s.io", "selfsubjectaccessreviews")}
 WITHOUT_STREAMS = "only where the API server does not stream lists, or ends a stream half-way"
 OPENSHIFT = "only OpenShift has the kind"
 UNUSED = {
+    ("list", "", "namespaces"): WITHOUT_STREAMS,
     ("list", "", "persistentvolumeclaims"): WITHOUT_STREAMS,
     ("list", "", "replicationcontrollers"): WITHOUT_STREAMS,
     ("list", "appcatalog.appscode.com", "appbindings"): WITHOUT_STREAMS,
