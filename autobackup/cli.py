@@ -37,6 +37,7 @@ VERBS = (
     Verb("resolve", "show what the operator would apply for a target"),
     Verb("explain", "tell why a target is backed up as it is, or is not"),
     Verb("adopt", "give targets what an earlier namespace left"),
+    Verb("password", "print the password of a repository that has one of its own"),
     Verb("check", "tell what is wrong with an installation, from outside"),
     Verb("debug", "look inside a running operator"),
     Verb("version", "print the version"),

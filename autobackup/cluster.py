@@ -2,7 +2,7 @@
 
 Contract: credentials are those that kubectl would use. Nothing is ever changed: the only requests that are not a GET
 are a server-side apply with `dryRun=All` and reviews of rights, which store nothing. Of a Secret no more than its
-metadata is asked for.
+metadata is asked for, but by `autobackup password`, for that is what it is asked for.
 
 `Unreachable` means that the cluster cannot be talked to at all, whatever is asked (no answer, no valid credentials, a
 server that fails). Every other refusal is an `ApiError` that concerns one object and is told there.

@@ -42,6 +42,11 @@ class Console:
         """Whether stdout can only take ASCII, so that other characters must be escaped."""
         return (self._out.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16", "utf32")
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether somebody reads stdout on a screen."""
+        return self._out.isatty()
+
     def hush(self) -> None:
         """From now on tell errors only."""
         self._quiet = True

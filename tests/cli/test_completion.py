@@ -49,8 +49,12 @@ DEFAULT, ERROR, NO_FILES = 0, 1, 4
 @pytest.mark.parametrize(
     ("words", "found", "directive"),
     [
-        (("",), ["run", "resolve", "explain", "adopt", "check", "debug", "version", "completion"], NO_FILES),
-        ((), ["run", "resolve", "explain", "adopt", "check", "debug", "version", "completion"], NO_FILES),
+        (
+            ("",),
+            ["run", "resolve", "explain", "adopt", "password", "check", "debug", "version", "completion"],
+            NO_FILES,
+        ),
+        ((), ["run", "resolve", "explain", "adopt", "password", "check", "debug", "version", "completion"], NO_FILES),
         (("re",), ["resolve"], NO_FILES),
         (("zzz",), [], NO_FILES),
         (("--debug", "ver"), ["version"], NO_FILES),
