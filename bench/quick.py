@@ -16,6 +16,7 @@ from bench.measures.churn import churn
 from bench.measures.coldsync import cold_sync, memory, stalls
 from bench.measures.events import events
 from bench.measures.latency import latency
+from bench.measures.overrides import overrides
 from bench.measures.restart import restart
 from bench.measures.rollout import first_roll_out, roll_out
 from bench.measures.workqueue import work_queue
@@ -45,6 +46,9 @@ class Run:
         if "queue" in self._options.only:
             with self._group("queue"):
                 self.figures += work_queue(self._progress, rounds=self._options.rounds)
+        if "overrides" in self._options.only:
+            with self._group("overrides"):
+                self.figures += overrides(self._progress, rounds=self._options.rounds)
 
     def _measure_on(self, plane: ControlPlane) -> None:
         options, progress = self._options, self._progress

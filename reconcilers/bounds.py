@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from reconcilers import retention, runtime
@@ -29,10 +28,10 @@ class Span:
 
     least: str
     most: str
-    low: Fraction | float | None
-    high: Fraction | float | None
+    low: float | None
+    high: float | None
 
-    def problem(self, value: Fraction | float) -> str:
+    def problem(self, value: float) -> str:
         """Which bound a value breaks, "" for none."""
         if self.low is not None and value < self.low:
             return f"less than {self.least}"
@@ -268,7 +267,7 @@ def _number_span(value: Any, where: str) -> Span:
 
 
 def _span(low: str, high: str) -> Span:
-    return Span(low, high, Fraction(int(low)) if low else None, Fraction(int(high)) if high else None)
+    return Span(low, high, int(low) if low else None, int(high) if high else None)
 
 
 def _ordered(span: Span, where: str) -> Span:

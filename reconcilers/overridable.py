@@ -129,7 +129,7 @@ OVERRIDABLE: dict[str, Overridable] = {
                 "H 2 * * *",
             ),
             "schedule",
-            check_text,
+            str,  # as it is: `reconcilers.schedule` reads it
             "schedule",
             r"^\s*(@\S+(\s+\S+)?|\S+(\s+\S+){4})\s*$",
         ),

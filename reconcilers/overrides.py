@@ -40,21 +40,24 @@ class _Bench:
     settings: _Settings
     identity: str
     changed: list[str] = field(default_factory=list)
+    _mine: set[int] = field(default_factory=set)
 
     def put(self, value: Any, *path: str) -> None:
-        """Set one field; the maps on the way are copied, because they may be shared."""
+        """Set one field; the maps on the way are copied once, because they may be shared."""
         at: _Settings = self.settings
         for name in path[:-1]:
-            before = at.get(name)
-            at[name] = dict(before) if isinstance(before, Mapping) else {}
-            at = at[name]
+            inner: Any = at.get(name)
+            if id(inner) not in self._mine:
+                at[name] = inner = dict(inner) if isinstance(inner, dict) else {}
+                self._mine.add(id(inner))
+            at = inner
         at[path[-1]] = value
         self.changed.append(".".join(path))
 
     def get(self, *path: str) -> Any:
         at: Any = self.settings
         for name in path:
-            at = at.get(name) if isinstance(at, Mapping) else None
+            at = at.get(name) if isinstance(at, dict) else None
         return at
 
     def not_permitted(self, what: str, permission: str, *, instead: Sequence[str] = ()) -> Refusal:

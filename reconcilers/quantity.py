@@ -7,17 +7,18 @@ mean. `512m` of memory is half a byte to Kubernetes, and always a slip of the pe
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
-_SUFFIXES = {
-    "": Fraction(1),
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 1000),
-    **{suffix: Fraction(1000**power) for power, suffix in enumerate("kMGTPE", start=1)},
-    **{f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", start=1)},
+_BILLION = 10**9
+_SUFFIXES: dict[str, int] = {
+    "": _BILLION,
+    "n": 1,
+    "u": 1000,
+    "m": 10**6,
+    **{suffix: _BILLION * 1000**power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": _BILLION * 1024**power for power, suffix in enumerate("KMGTPE", start=1)},
 }
+"""Billionths, the finest that Kubernetes knows."""
 _QUANTITY = re.compile(
     r"([+-]?)([0-9]{0,20})(?:\.([0-9]{0,20}))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?", re.A
 )
@@ -35,14 +36,17 @@ GRAMMARS = {
 
 
 @lru_cache(maxsize=4096)
-def amount(text: str) -> Fraction | None:
-    """The number that a quantity of Kubernetes stands for; None when it is none."""
+def amount(text: str) -> int | None:
+    """The number that a quantity of Kubernetes stands for, in billionths rounded up; None when it is none."""
     found = _QUANTITY.fullmatch(text)
     if not found or not (found[2] or found[3]):
         return None
-    number = Fraction(int(found[2] or 0)) + (Fraction(int(found[3]), 10 ** len(found[3])) if found[3] else 0)
-    scale = Fraction(10) ** int(found[5]) if found[5] else _SUFFIXES[found[4] or ""]
-    return (-number if found[1] == "-" else number) * scale
+    decimals = found[3] or ""
+    exponent = int(found[5] or 0) - len(decimals)
+    number = int((found[2] or "") + decimals) * _SUFFIXES[found[4] or ""]
+    scale: int = 10 ** abs(exponent)
+    number = number * scale if exponent >= 0 else -(-number // scale)
+    return -number if found[1] == "-" else number
 
 
 @lru_cache(maxsize=1024)

@@ -67,7 +67,9 @@ def problem(text: str) -> str | None:
         return wrong
     text = slots.fill(text, "")
     try:
-        next(CronSim(text.replace("?", "*"), _ANY_DAY))
+        simulated = CronSim(text.replace("?", "*"), _ANY_DAY)
+        if fields[2] not in ("*", "?"):
+            next(simulated)  # only a day of the month can be one that never comes
     except CronSimError as error:
         return f"is not valid ({error})"
     except StopIteration:
