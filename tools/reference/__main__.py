@@ -40,7 +40,8 @@ def write(directory: Path) -> None:
 
 
 def _present(directory: Path) -> set[str]:
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*.md")}
+    found = (path for kind in ("*.md", "*.json") for path in directory.rglob(kind))
+    return {path.relative_to(directory).as_posix() for path in found}
 
 
 def main() -> int:

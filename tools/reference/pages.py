@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tools.reference.annotationschema import NAME as SCHEMA
+from tools.reference.annotationschema import render_annotation_schema
 from tools.reference.command import render_command
 from tools.reference.defects import render_defects
 from tools.reference.dependencies import render_dependencies
@@ -39,6 +41,7 @@ def render() -> dict[str, str]:
     """Every page by its path below docs/reference/."""
     pages = {name: render_page() for name, _, render_page in _PAGES}
     pages |= render_fields()
+    pages[SCHEMA] = render_annotation_schema()
     pages["README.md"] = _index(pages)
     return pages
 

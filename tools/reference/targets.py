@@ -12,8 +12,10 @@ from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, VERBA
 from reconcilers.keys import Key
 from reconcilers.kinds import TARGETS, Family
 from reconcilers.naming import LONGEST, base_name
+from reconcilers.overridable import OVERRIDABLE
 from reconcilers.podtemplate import PodTemplate, Volume
 from reconcilers.variables import VARIABLES
+from tools.reference.annotationschema import NAME as SCHEMA
 from tools.reference.markdown import block, code, codes, page, prose, table
 
 _MARKS = {
@@ -72,6 +74,28 @@ def render_annotations() -> str:
         "Annotations",
         "Put these on a target. Each is understood completely or refused with a reason; none is cleaned up.",
         table(["Key", "Value", "Targets", "Meaning", "Example"], rows),
+        f"[{SCHEMA}]({SCHEMA}) is the same as a JSON Schema, for editors: begin a YAML file with "
+        f"`# yaml-language-server: $schema=…/{SCHEMA}`.",
+        "## What overrides the blueprint",
+        "These may also stand on the Namespace, for every target in it; on the target they win. Each needs the "
+        "permission of the blueprint, and is refused beyond its bounds: the last configuration that could be applied "
+        "then stays in force, with an Event on the target and an entry in the status of the blueprint.",
+        table(
+            ["Annotation", "Permitted by", "Sets"],
+            [
+                (
+                    code(entry.key),
+                    code(f"spec.overrides.{entry.permission}")
+                    + (" bounds it; free without" if entry.key == asked.SCHEDULE else ""),
+                    code(f"BackupConfiguration.spec.{entry.sets}"),
+                )
+                for entry in OVERRIDABLE.values()
+            ],
+        ),
+        "`H` in a schedule stands for a number that is chosen from the kind, namespace and name of the target and "
+        "stays the same for ever: `H 2 * * *` is some minute after two, another for each target. `H(low-high)` and "
+        "`H/step` work as well. A retention that keeps less than what is in force waits for the grace period of the "
+        "blueprint (72 h unless it says otherwise); the condition `RetentionPending` shows it.",
         "## Limits",
         f"- A value has at most {grammar.LONGEST} characters.\n"
         f"- A list has at most {grammar.MOST_ITEMS} items. Blanks around items are ignored; an empty item is an "
