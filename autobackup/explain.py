@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from autobackup import explanation, live
+from autobackup import explanation, live, operatorconfig
 from autobackup.cli import complete_files, complete_words
 from autobackup.cluster import Cluster, Object, connect
 from autobackup.console import Console
@@ -53,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     complete_files(parser.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig to use (default: as kubectl)"))
     parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
+    operatorconfig.add_flag(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings and notes, only errors")
 
 
@@ -78,6 +79,7 @@ async def _explain(options: argparse.Namespace, console: Console, kind: str, nam
         content = await _find(cluster, kind, ObjectKey(options.namespace or cluster.namespace, name))
         manifest = Manifest(content, file=f"{kind} {content['metadata']['namespace']}/{name}")
         subjects = sort([manifest], namespace=content["metadata"]["namespace"])
+        subjects.defaults = operatorconfig.defaults_of(options)
         found = await live.look(cluster, subjects, console)
         [(key, target)] = found.subjects.targets.items()
         first = plan_target(found.snapshot(), key)

@@ -133,7 +133,8 @@ def _layer(path: str, decided: Mapping[str, Layer]) -> Layer | None:
     if path == "retentionPolicy.name":
         # The name follows from the numbers.
         return next((layer for start, layer in decided.items() if _within(start, "retentionPolicy")), None)
-    return next((layer for start, layer in decided.items() if _within(path, start)), None)
+    about = max((start for start in decided if _within(path, start)), key=len, default=None)
+    return None if about is None else decided[about]
 
 
 def _within(path: str, start: str) -> bool:

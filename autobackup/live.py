@@ -66,6 +66,7 @@ class Live:
             configurations=self.configurations,
             secrets=self.secrets,
             namespaces=self.namespaces,
+            defaults=self.subjects.defaults,
         )
 
 

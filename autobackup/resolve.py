@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection
 
-from autobackup import explanation, report
+from autobackup import explanation, operatorconfig, report
 from autobackup.cli import complete_files
 from autobackup.console import Console
 from autobackup.exits import ExitCode, UsageError
@@ -82,6 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", action="store_true", help="print each setting with its value and who decided it, not the objects"
     )
+    operatorconfig.add_flag(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings and notes, only errors")
 
 
@@ -198,6 +199,7 @@ def _read(options: argparse.Namespace, *, namespace: str) -> Subjects:
         manifests.extend(found)
     manifests.extend(load(options.files))
     subjects = sort(manifests, namespace=namespace, as_if=_pretended(options, manifests))
+    subjects.defaults = operatorconfig.defaults_of(options)
     if not subjects.blueprints and not options.diff:
         raise UsageError("no BackupBlueprint given; name its file with -b")
     if not subjects.targets:

@@ -18,6 +18,7 @@ from autobackup.subjects import Subjects, is_stand_in
 from informers.clock import RealClock
 from informers.resource import ObjectKey
 from reconcilers import marks, podtemplate
+from reconcilers.defaults import Default
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
@@ -84,6 +85,7 @@ class Snapshot:
         configurations: Iterable[ConfigurationRow] = (),
         secrets: Mapping[ObjectKey, SecretState] | None = None,
         namespaces: Mapping[str, NamespaceRow] | None = None,
+        defaults: tuple[Default, ...] = (),
     ) -> None:
         self._targets = targets
         self._templates = templates
@@ -106,6 +108,7 @@ class Snapshot:
             name: replace(row, uid="") if is_stand_in(row.uid) else row for name, row in (namespaces or {}).items()
         }
         self._outcomes: dict[Key, tuple[Outcome, ...]] = {}
+        self._defaults = defaults
         self._claims: dict[str, str] = {}
 
     def _current(self, row: ConfigurationRow) -> ConfigurationRow:
@@ -126,6 +129,7 @@ class Snapshot:
             configurations=subjects.configurations.values(),
             secrets=dict.fromkeys(subjects.secrets, SecretState.FOUND),
             namespaces=subjects.namespaces,
+            defaults=subjects.defaults,
         )
 
     def settle(self, plan: Plan) -> None:
@@ -207,6 +211,9 @@ class Snapshot:
 
     def claimant(self, token: str) -> str | None:
         return self._claims.get(token)
+
+    def defaults(self) -> tuple[Default, ...]:
+        return self._defaults
 
     def now(self) -> float:
         return self._clock.wall().timestamp()

@@ -25,6 +25,7 @@ from informers.resource import ObjectKey, Resource
 from reconcilers import annotations as asked
 from reconcilers import podtemplate
 from reconcilers.blueprint import CONFIGURATION_FIELDS, REPOSITORY_FIELDS, RULES
+from reconcilers.defaults import Default
 from reconcilers.errors import show
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
@@ -107,6 +108,8 @@ class Subjects:
     secrets: set[ObjectKey] = field(default_factory=set)
     namespaces: dict[str, NamespaceRow] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
+    defaults: tuple[Default, ...] = ()
+    """What the configuration of the operator gives where a blueprint says nothing."""
     as_if: str = ""
     """The annotation that targets without one were given."""
 

@@ -18,6 +18,7 @@ from informers.resource import ObjectKey
 from reconcilers import annotations as asked
 from reconcilers import inheritance, mapping
 from reconcilers.blueprint import provider_in, source_in
+from reconcilers.defaults import Default
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
@@ -113,7 +114,9 @@ class View:
         applier: Applier,
         clock: Clock,
         closed: bool = False,
+        defaults: tuple[Default, ...] = (),
     ) -> None:
+        self._defaults = defaults
         self._clock = clock
         self._caches = caches
         self._closed = closed
@@ -170,6 +173,9 @@ class View:
 
     def configurations_of(self, target: Key) -> Iterable[ConfigurationRow]:
         return self._caches.configurations.store.index("target", target)
+
+    def defaults(self) -> tuple[Default, ...]:
+        return self._defaults
 
     def now(self) -> float:
         return self._clock.wall().timestamp()

@@ -22,6 +22,7 @@ import yaml
 
 from controller.configfile import nearest, shown
 from controller.configfile import read as read_file
+from controller.defaultsvalue import Defaults
 from controller.terms import Terms
 from controller.values import (
     Address,
@@ -127,6 +128,9 @@ class Settings:
         Switch(),
         default=False,
         help="Let a BackupBlueprint without spec.allowedNamespaces serve nobody, instead of every namespace.",
+    )
+    defaults: tuple[str, ...] = _option(
+        "defaults", Defaults(), default=(), help="Settings of backups about which their BackupBlueprint says nothing."
     )
     workers: int = _option("workers", Whole(1, 256), default=8, help="Objects reconciled at the same time.")
     max_in_flight_writes: int = _option(

@@ -63,6 +63,7 @@ from informers import (
 )
 from informers.clock import Clock
 from informers.resource import ObjectKey, Resource
+from reconcilers import defaults
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT
 
@@ -226,6 +227,7 @@ class Operator:
             copies=self._copies,
             applier=applier,
             clock=clock,
+            defaults=defaults.parse(settings.defaults),
             closed=settings.require_allowed_namespaces,
         )
         self._barrier = barrier = WriteBarrier(self._revision_of)

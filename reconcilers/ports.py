@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from informers.resource import ObjectKey
+from reconcilers.defaults import Default
 from reconcilers.keys import Key
 from reconcilers.namespace import NamespaceRow
 from reconcilers.plan import Outcome, Wish
@@ -118,6 +119,10 @@ class TargetView(Protocol):
 
     def claimant(self, token: str) -> str | None:
         """See `Claimant`."""
+        ...
+
+    def defaults(self) -> tuple[Default, ...]:
+        """What the operator's configuration gives where a blueprint says nothing."""
         ...
 
     def now(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from reconcilers.blueprint import (
     check_secret,
     is_location,
 )
+from reconcilers.defaults import Default, fill
 from reconcilers.errors import Refusal
 from reconcilers.kinds import TARGETS, Family
 from reconcilers.layers import Layer
@@ -62,10 +63,16 @@ def needs_pod_template(target: TargetRow) -> bool:
 
 
 def resolve(
-    target: TargetRow, blueprint: Blueprint, template: PodTemplate | None, *, around: layers.Annotations = ()
+    target: TargetRow,
+    blueprint: Blueprint,
+    template: PodTemplate | None,
+    *,
+    around: layers.Annotations = (),
+    defaults: Iterable[Default] = (),
 ) -> Resolved:
     """Both specs for one target and one blueprint. `repository` of the configuration is left to the caller, who knows
-    which Repository it will be. `around` are the annotations of the target's namespace.
+    which Repository it will be. `around` are the annotations of the target's namespace, `defaults` what
+    the operator gives where the blueprint says nothing.
 
     Raises a Refusal for whatever cannot be used; the same input always gives the same result.
     """
@@ -97,6 +104,7 @@ def resolve(
         f"${{{name}}}": filled[name].layer for name in blueprint.variables if name in filled
     }
     identity = f"{target.key} {blueprint.name}"
+    origins |= fill(configuration, defaults, identity=identity)
     if wishes:
         origins |= override(
             configuration,

@@ -135,7 +135,7 @@ def _gets_to_the_template(view: TargetView, row: TargetRow, blueprint: str) -> b
             return False
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
-        return resolve(row, compiled, None, around=_around(view, row)) is not None
+        return resolve(row, compiled, None, around=_around(view, row), defaults=view.defaults()) is not None
     except Refusal:
         return False
 
@@ -220,7 +220,7 @@ def _plan_one(
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
         permitted = True
-        resolved = resolve(row, compiled, template, around=_around(view, row))
+        resolved = resolve(row, compiled, template, around=_around(view, row), defaults=view.defaults())
         for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
             if not view.watches(namespace):
                 raise Refusal(

@@ -126,6 +126,16 @@ def test_what_is_refused_says_which_bound_and_has_exit_code_1(command: Command, 
     assert ended.err.startswith("target.yaml:9: error: ")
 
 
+def test_the_defaults_of_the_operator_are_the_weakest(command: Command, folder: Path) -> None:
+    (folder / "config.yaml").write_text("defaults: [timeout=9h, backup-history-limit=4]\n")
+    told = json.loads(command("resolve", *EVERYTHING, "--config", "config.yaml", "-o", "json").out)[0]["settings"]
+    found = {setting["field"]: (setting["value"], setting["from"]) for setting in told}
+    assert found["backupHistoryLimit"] == (4, "operator")
+    assert found["timeOut"] == ("2h", "namespace")
+    (folder / "config.yaml").write_text("defaults: [timeout=soon]\n")
+    assert command("resolve", *EVERYTHING, "--config", "config.yaml").code == 2
+
+
 @pytest.mark.parametrize("more", [("--diff",), ("-o", "name")])
 def test_what_does_not_go_with_it(command: Command, folder: Path, more: tuple[str, ...]) -> None:
     assert command("resolve", *EVERYTHING, *more).code == 2

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reconcilers import defaults, retention
 from reconcilers import overridable as o
-from reconcilers import retention
 from reconcilers.annotations import BLUEPRINT, PREFIX, SCHEDULE, VARIABLES_PREFIX
 from reconcilers.blueprint import compile_blueprint
 from reconcilers.bounds import PROFILE_FIELDS
 from reconcilers.errors import Refusal
+from reconcilers.grammar import Malformed
 from reconcilers.kinds import TARGETS
 from reconcilers.layers import Layer
 from reconcilers.reasons import Reason
@@ -314,6 +315,82 @@ def test_without_annotations_nothing_differs() -> None:
     plain = resolved(overrides=None)
     assert resolved() == plain
     assert plain.origins == {}
+
+
+# the operator's defaults
+
+
+def with_defaults(*texts: str, annotations: dict[str, str] | None = None, **spec: Any) -> Resolved:
+    asked = {BLUEPRINT: "nightly", **{_full(key): value for key, value in (annotations or {}).items()}}
+    target = TargetRow(
+        kind="PersistentVolumeClaim",
+        namespace="demo",
+        name="shop",
+        uid="u",
+        resource_version=1,
+        generation=0,
+        deleting=False,
+        annotations=tuple(sorted(asked.items())),
+    )
+    text = canonical(blueprint(overrides=OPEN, **spec)["spec"])
+    row = BlueprintRow(name="nightly", uid="u", resource_version=1, generation=1, deleting=False, spec=text)
+    return resolve(target, compile_blueprint(row), None, defaults=defaults.parse(texts))
+
+
+EVERY_DEFAULT = (
+    "schedule=H 5 * * *",
+    "timeout=2h",
+    "retry=3,delay=1m",
+    "backup-history-limit=4",
+    "runtime-settings=memory=256Mi..1Gi,cpu=..1,nice=5,ionice=idle",
+)
+
+
+def test_the_operator_fills_what_the_blueprint_leaves_open() -> None:
+    found = with_defaults(*EVERY_DEFAULT, schedule=None).configuration
+    assert found["schedule"].endswith(" 5 * * *")
+    assert (found["timeOut"], found["backupHistoryLimit"]) == ("2h", 4)
+    assert found["retryConfig"] == {"maxRetry": 3, "delay": "1m"}
+    assert found["runtimeSettings"]["container"] == {
+        "resources": {"requests": {"memory": "256Mi"}, "limits": {"memory": "1Gi", "cpu": "1"}},
+        "nice": {"adjustment": 5},
+        "ionice": {"class": 3},
+    }
+
+
+def test_the_blueprint_wins_over_the_operator_and_the_target_over_both() -> None:
+    runtime_settings = {"container": {"resources": {"limits": {"memory": "2Gi"}}, "nice": {"adjustment": 0}}}
+    found = with_defaults(
+        *EVERY_DEFAULT,
+        annotations={"retry": "1", "runtime-settings": "cpu=2"},
+        timeOut="1h",
+        runtimeSettings=runtime_settings,
+    )
+    assert found.configuration["schedule"] == "0 2 * * *"
+    assert found.configuration["timeOut"] == "1h"
+    assert found.configuration["retryConfig"] == {"maxRetry": 1, "delay": "1m"}
+    assert found.configuration["runtimeSettings"]["container"] == {
+        "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi", "cpu": "2"}},
+        "nice": {"adjustment": 0},
+        "ionice": {"class": 3},
+    }
+    assert found.origins == {
+        "backupHistoryLimit": Layer.OPERATOR,
+        "retryConfig.maxRetry": Layer.TARGET,
+        "retryConfig.delay": Layer.OPERATOR,
+        "runtimeSettings.container.ionice": Layer.OPERATOR,
+        "runtimeSettings.container.resources.limits.cpu": Layer.TARGET,
+        "runtimeSettings.container.resources.requests.cpu": Layer.TARGET,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["timeout", "timeout=soon", "paused=true", "schedule=at noon", "runtime-settings=big", "exclude=*", "", "=1"],
+)
+def test_what_cannot_be_a_default(text: str) -> None:
+    with pytest.raises(Malformed):
+        defaults.parse([text])
 
 
 # what can never be reached

@@ -17,6 +17,7 @@ from typing import Any
 from informers.projection import Projection
 from informers.resource import ObjectKey
 from reconcilers.annotations import BLUEPRINT as OPT_IN
+from reconcilers.defaults import Default
 from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint
 from reconcilers.inheritance import blueprints_of as inherited
@@ -64,6 +65,7 @@ class World:
         self.objects: dict[Key, Object] = {}
         self.missing_kinds: set[str] = set()
         self.time = 1_700_000_000.0
+        self.given: tuple[Default, ...] = ()
         self.watched: set[str] | None = None
         self.closed = False
         self.unknown_namespaces: set[str] = set()
@@ -345,6 +347,9 @@ class World:
         if template is None or uid != target.uid or template.generation != target.generation:
             return None
         return template
+
+    def defaults(self) -> tuple[Default, ...]:
+        return self.given
 
     def now(self) -> float:
         return self.time
