@@ -151,7 +151,10 @@ def examples(kind: str) -> Iterator[Object]:
             for number, provider in enumerate(PROVIDERS):
                 handler = list(HANDLERS)[number % len(HANDLERS)]
                 spaces = {"backupNamespace": "backup", "repoNamespace": "storage"}
-                yield _object(kind, {**_storage(provider), **_backup(handler), **spaces, **_RULES_OF_OVERRIDES})
+                allowed = {"allowedNamespaces": {"names": ["web"], "selector": _SELECTOR}}
+                yield _object(
+                    kind, {**_storage(provider), **_backup(handler), **spaces, **allowed, **_RULES_OF_OVERRIDES}
+                )
         case "BackupConfiguration":
             for handler in HANDLERS:
                 target = {

@@ -97,6 +97,7 @@ SPOILED: dict[str, Spoil] = {
         "target": {**good["target"], "rules": [{"paths": ["/data"]}]},
     },
     "min is more than max": becomes({"min": 5, "max": 4}),
+    "a name must be that of a namespace": becomes("Not A Name"),
     "cannot be named by an annotation": lambda good: [{**good[0], "name": "Not a name"}],
     "is listed twice": twice,
     "a number of snapshots must not be negative": becomes(-1),
