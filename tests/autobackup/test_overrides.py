@@ -178,7 +178,7 @@ def test_a_blueprint_that_is_closed_again_keeps_what_was_applied(stage: Stage) -
     blueprint = stage.blueprint(overrides=OPEN)
     stage.create("PersistentVolumeClaim", "data", {OPT_IN: blueprint, "stash.appscode.com/timeout": "3h"})
     spec_when(stage, "pvc-data", timeOut="3h")
-    stage.blueprint(blueprint, overrides={})
+    stage.blueprint(blueprint)
     stage.event("data", "OverrideNotPermitted")
     found = stage.find_configuration("pvc-data")
     assert found is not None

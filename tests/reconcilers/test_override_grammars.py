@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -12,10 +14,13 @@ from hypothesis import strategies as st
 
 from reconcilers import retention, runtime, slots
 from reconcilers import schedule as schedules
+from reconcilers.annotations import SCHEDULE
 from reconcilers.grammar import Malformed
 from reconcilers.interval import shortest_interval
+from reconcilers.overridable import OVERRIDABLE
 from reconcilers.quantity import amount, seconds, spell
 from tests.reconcilers.hostile import TEXTS
+from tools.reference.annotationschema import render_annotation_schema
 
 PARSERS = {"retention": retention.parse, "runtime": runtime.parse}
 
@@ -285,3 +290,45 @@ def test_bad_slots(text: str) -> None:
 
 def test_a_time_zone_is_refused_for_what_it_is() -> None:
     assert "time zone" in str(schedules.problem("CRON_TZ=Europe/Paris 0 2 * * *"))
+
+
+# what editors are told
+
+
+candidates = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from([entry.description.example for entry in OVERRIDABLE.values()]),
+    st.lists(
+        st.sampled_from(
+            ["memory=1Gi", " cpu = 1..2", "nice=3", "ionice=idle", "big", "last=3", "daily = 4 ", "tags=a;b"]
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(",".join),
+    st.sampled_from([" 7 ", "007", " true", "1h ", "2,delay=1m", " 3 , delay = 10m ", "@every 6h", "H H * * *", "a"]),
+)
+
+
+@pytest.mark.parametrize("key", sorted(OVERRIDABLE))
+@given(text=candidates)
+def test_the_pattern_for_editors_accepts_whatever_the_parser_accepts(key: str, text: str) -> None:
+    entry = OVERRIDABLE[key]
+    try:
+        entry.parse(text)
+    except Malformed:
+        return
+    if key != SCHEDULE or schedules.problem(" ".join(text.split())) is None:
+        assert re.search(entry.pattern, text)
+
+
+def test_the_schema_is_one_of_json_and_knows_every_annotation() -> None:
+    schema = json.loads(render_annotation_schema())["$defs"]["annotations"]
+    assert set(OVERRIDABLE) <= set(schema["properties"])
+    names = schema["propertyNames"]["anyOf"]
+    assert set(names[0]["enum"]) == set(schema["properties"])
+    for key in ("stash.appscode.com/scheduel", "stash.appscode.com/x"):
+        assert not re.search(names[1]["pattern"], key)
+        assert re.search(names[2]["not"]["pattern"], key)
+    assert any(re.search(pattern, "params.stash.appscode.com/args") for pattern in schema["patternProperties"])
+    for pattern in (*schema["patternProperties"], names[1]["pattern"], names[2]["not"]["pattern"]):
+        re.compile(pattern)
