@@ -36,6 +36,13 @@ CONTESTANTS = (
         "holds a row of ten fields for each object that asks for backup, and nothing for the others",
     ),
     Contestant(
+        "ours-protobuf",
+        "prototype: ours with a protobuf skimmer",
+        "ours",
+        ("bench.contenders.skimmer",),
+        "no informer, only its hot path; says what protobuf would gain",
+    ),
+    Contestant(
         METADATA,
         "client-go, metadata informer",
         "go",

@@ -14,15 +14,17 @@ FLOOR = "floor-metadata-json"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`most` is a bound on the ratio, or on ours alone where there is nobody to compare with."""
+    """`most` is a bound on the ratio, or on ours alone where there is nobody to compare with; None is no promise."""
 
     measure: str
     against: str
-    most: float
+    most: float | None
     least: bool = False
 
     @property
     def text(self) -> str:
+        if self.most is None:
+            return ""
         sign = "≥" if self.least else "≤"
         return f"{sign} {self.most:g}" if self.against or self.most else "0"
 
@@ -38,15 +40,19 @@ class Verdict:
     theirs: float | None
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
+        if self.goal.most is None:
+            return None
         return self.ratio.value >= self.goal.most if self.goal.least else self.ratio.value <= self.goal.most
 
 
 GOALS = (
     Goal("cold-sync", METADATA, 1.0),
     Goal("cold-sync", FLOOR, 1.15),
+    Goal("cold-sync-cpu", METADATA, None),
     Goal("cache-per-object", METADATA, 0.25),
     Goal("event-cpu", TYPED, 0.5),
+    Goal("event-cpu", METADATA, None),
     Goal("event-rate", FLOOR, 0.95, least=True),
     Goal("stall", "", 20.0),
     Goal("latency-p50", CONTROLLER, 1.0),
@@ -56,8 +62,10 @@ GOALS = (
     Goal("rollout", CONTROLLER, 1.0),
     Goal("restart-writes", "", 0.0),
     Goal("restart-reads", "", 0.0),
+    Goal("rollout-cpu", CONTROLLER, None),
     Goal("restart", CONTROLLER, 1.0),
     Goal("cost-requests", CONTROLLER, 1.0),
+    Goal("cost-objects", CONTROLLER, None),
     Goal("cost-bytes", CONTROLLER, 1.0),
     Goal("idle-requests", CONTROLLER, 1.0),
     Goal("recovery", CONTROLLER, 1.0),

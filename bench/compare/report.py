@@ -37,7 +37,7 @@ def ratios(cells: Cells) -> str:
                 "" if verdict.theirs is None else _ratio(verdict.ratio.value),
                 _range(verdict),
                 verdict.goal.text + ("" if verdict.theirs is not None else f" {measure.unit}".rstrip()),
-                "yes" if verdict.met else "**no**",
+                {True: "yes", False: "**no**", None: ""}[verdict.met],
                 f"{number(verdict.ours)} {measure.unit}".rstrip(),
                 f"{number(verdict.theirs)} {measure.unit}".rstrip() + f", {named(verdict.goal.against)}"
                 if verdict.theirs is not None
