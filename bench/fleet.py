@@ -43,10 +43,13 @@ class Fleet:
         names = self.namespace_names
         return f"/apis/apps/v1/namespaces/{names[number % len(names)]}/deployments/svc-{number:05d}"
 
-    async def create(self, connection: Connection) -> None:
+    async def create_namespaces(self, connection: Connection) -> None:
         for name in self.namespace_names:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             await connection.request("POST", "/api/v1/namespaces", body=body)
+
+    async def create(self, connection: Connection) -> None:
+        await self.create_namespaces(connection)
         await send_all(connection, self._requests(), in_flight=_IN_FLIGHT)
 
     def _requests(self) -> Iterator[Mapping[str, Any]]:

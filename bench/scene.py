@@ -15,6 +15,7 @@ from bench.connection import Connection
 from bench.figures import Figure
 from bench.fleet import BLUEPRINTS, CONFIGURATIONS, Fleet, blueprint
 from bench.operator import Operator
+from bench.seeding import seed
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.marks import MANAGED_BY, PRODUCT
 from tools.controlplane import AuditEvent, ControlPlane, install_crds
@@ -36,19 +37,23 @@ class Scene:
         self.fleet = fleet
         self.kubeconfig = plane.kubeconfig("operator")
 
-    def prepare(self) -> None:
-        """CRDs, the operator's rights, the blueprint, and the fleet."""
+    def prepare(self, *, seeded: bool = False) -> None:
+        """CRDs, the operator's rights, the blueprint, and the fleet; seeded is much faster when it is large."""
         admin = self.plane.client()
         install_crds(admin)
         identity = Identity("autobackup-system")
         admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": identity.namespace}})
         grant(admin.create, identity)
-        asyncio.run(self._populate())
+        asyncio.run(self._populate(seeded=seeded))
 
-    async def _populate(self) -> None:
+    async def _populate(self, *, seeded: bool) -> None:
         async with Connection(self.plane) as connection:
             await connection.request("POST", BLUEPRINTS, body=blueprint())
-            await self.fleet.create(connection)
+            if seeded:
+                await self.fleet.create_namespaces(connection)
+                await seed(self.plane, connection, self.fleet)
+            else:
+                await self.fleet.create(connection)
 
     @contextmanager
     def operator(self) -> Iterator[Operator]:

@@ -16,7 +16,7 @@ from bench.compare.controllers import Side
 from bench.compare.measures.caches import Caches
 from bench.compare.measures.life import OPERATOR_RSS, Life
 from bench.compare.measures.targets import Targets
-from bench.compare.options import CACHE_GROUPS, TARGET_GROUPS, Options
+from bench.compare.options import CACHE_GROUPS, RUNNING_GROUPS, TARGET_GROUPS, Options
 from bench.compare.publish import publish
 from bench.compare.report import report
 from bench.fleet import Fleet
@@ -26,6 +26,8 @@ from tools.controlplane import ControlPlane
 
 LARGE = 20_000
 """From this size on, who takes minutes for each turn runs once."""
+SEEDED = 500
+"""Fleets above this size are written into etcd."""
 ETCD_QUOTA = str(8 << 30)
 
 
@@ -58,7 +60,7 @@ class Run:
         with ControlPlane(etcd_flags={"quota-backend-bytes": ETCD_QUOTA}) as plane:
             scene = Scene(plane, Fleet(size, min(1000, max(1, size // 10))))
             self._progress.step(f"{size} Deployments")
-            scene.prepare()
+            scene.prepare(seeded=size > SEEDED)
             self.servers = scene.versions()
             caches = Caches(scene, self._field, self.cells, self._progress)
             caches.prepare()
@@ -96,8 +98,14 @@ class Run:
         options, only, progress = self._options, self._options.only, self._progress
         with ExitStack() as stack:
             sides = self._sides(list(self._scenes(stack, Fleet(size, size))))
+            if "per-target" in only:
+                caches = Caches(sides[0].scene, self._field, self.cells, progress)
+                caches.prepare(asks=False)
+                caches.memory([one for one in self._field.contestants if not one.slow], rounds=1)
             targets = Targets(sides, self.cells, progress, trials=options.trials)
             life = Life(sides, self.cells, progress)
+            if not only & set(RUNNING_GROUPS):
+                return
             with ExitStack() as running:
                 operators = []
                 for side in sides:
@@ -132,7 +140,7 @@ class Run:
             plane = stack.enter_context(ControlPlane(etcd_flags={"quota-backend-bytes": ETCD_QUOTA}))
             scene = Scene(plane, fleet)
             self._progress.step(f"{fleet.objects} Deployments, {fleet.annotated} of them annotated")
-            scene.prepare()
+            scene.prepare(seeded=fleet.objects > SEEDED)
             self.servers = scene.versions()
             yield scene
 

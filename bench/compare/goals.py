@@ -51,6 +51,7 @@ GOALS = (
     Goal("cold-sync", FLOOR, 1.15),
     Goal("cold-sync-cpu", METADATA, None),
     Goal("cache-per-object", METADATA, 0.25),
+    Goal("cache-per-target", METADATA, 0.25),
     Goal("event-cpu", TYPED, 0.5),
     Goal("event-cpu", METADATA, None),
     Goal("event-rate", FLOOR, 0.95, least=True),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE_GROUPS = ("cold-sync", "stall", "memory", "events")
-TARGET_GROUPS = ("latency", "rollout", "restart", "cost", "recovery", "idle")
+RUNNING_GROUPS = ("latency", "rollout", "restart", "recovery", "idle")
+TARGET_GROUPS = (*RUNNING_GROUPS, "per-target", "cost")
 GROUPS = CACHE_GROUPS + TARGET_GROUPS
 RESULTS = Path(__file__).parents[1] / "results" / "compare.json"
 _PEERS: dict[str, frozenset[str]] = {

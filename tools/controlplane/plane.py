@@ -122,6 +122,11 @@ class ControlPlane:
 
     # -- etcd --------------------------------------------------------------------------------------
 
+    @property
+    def etcd_url(self) -> str:
+        """Where etcd answers, gRPC and its gateway in JSON alike."""
+        return self._etcd_url
+
     def _start_etcd(self) -> None:
         for left in (3, 2, 1):
             self._etcd_url = f"http://127.0.0.1:{free_port()}"
