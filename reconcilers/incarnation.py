@@ -43,8 +43,7 @@ def refuse_inheritance(repositories: Iterable[RepositoryRow], *, target: Key, na
             raise Refusal(
                 Reason.NAMESPACE_REUSED,
                 f"Repository {row.namespace}/{row.name}",
-                "holds what was backed up in an earlier namespace of this name",
-                value=target.namespace,
+                f"holds what was backed up in an earlier namespace {target.namespace}",
                 hint=f"if it is yours: autobackup adopt {target.kind.lower()}/{target.name} -n {target.namespace}; "
                 "else another location, or delete that Repository",
             )

@@ -102,8 +102,7 @@ def check(
         raise Refusal(
             Reason.NAMESPACE_UNKNOWN,
             where,
-            "allows namespaces by their labels, and those of this one are not known",
-            value=namespace,
+            f"allows namespaces by their labels, and those of {namespace} are not known",
             hint="it is looked at again by itself"
             if seen
             else "let the operator read Namespaces (ClusterRole autobackup-namespaces; autobackup resolve: give the "
@@ -111,4 +110,5 @@ def check(
         )
     if allowed.selector is not None and row is not None and allowed.selector.matches(dict(row.labels)):
         return
-    raise Refusal(Reason.NAMESPACE_NOT_ALLOWED, where, "may not be used in this namespace", value=namespace, hint=_HINT)
+    problem = f"may not be used in namespace {namespace}"
+    raise Refusal(Reason.NAMESPACE_NOT_ALLOWED, where, problem, hint=_HINT)

@@ -10,14 +10,16 @@ import pytest
 from autobackup.__main__ import main
 from reconcilers import marks
 from tests.autobackup.stage import ANNOTATION, SECONDS, Object, Stage, grant_operator
-from tests.support.cluster import create_namespace, remove_namespace, unique_name
+from tests.support.cluster import create_namespace, grant, remove_namespace, unique_name
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ApiClient, ControlPlane, wait_for
+from tools.controlplane import ApiClient, ControlPlane, apply_manifests, wait_for
 from tools.controlplane.client import ApiFailure
+from tools.manifests import render
 
 NAMESPACE = "v1/Namespace"
 BINDING = "rbac.authorization.k8s.io/v1/ClusterRoleBinding"
 PVC = "PersistentVolumeClaim"
+ANY = {"apiGroups": ["stash.appscode.com"]}
 
 
 @pytest.fixture
@@ -285,3 +287,56 @@ def configured_in(stage: Stage, vault: Stage, name: str) -> tuple[Object, Object
     repository = vault.find_repository(found["spec"]["repository"]["name"])
     assert repository is not None
     return repository, found
+
+
+def test_two_tenants_and_two_blueprints_with_the_admission_policies(
+    scene: Stage, plane: ControlPlane, account: Path
+) -> None:
+    """The API server asks who names a blueprint, the operator where: each alone would do."""
+    admin = plane.client("admin")
+    other = Stage(admin, unique_name("tenant-b"))
+    create_namespace(admin, other.namespace)
+    label(admin, scene.namespace, team="a")
+    label(admin, other.namespace, team="b")
+    for_a = scene.blueprint(allowedNamespaces=of_team("a"))
+    for_b = scene.blueprint(allowedNamespaces=of_team("b"))
+    people = {"alice": (scene, for_a, for_b), "bob": (other, for_b, for_a)}
+    for user, (tenant, mine, _) in people.items():
+        use = {**ANY, "resources": ["backupblueprints"], "resourceNames": [mine], "verbs": ["use"]}
+        claims = {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["*"]}
+        grant(admin, plane.users[user], [use, claims], namespace=tenant.namespace)
+    found = [each.content for each in render({"admissionPolicies": {"blueprintUse": {"enabled": True}}})]
+    policies = [each for each in found if each["metadata"]["name"] == "autobackup-blueprint-use"]
+    try:
+        apply_manifests(admin, policies)
+        with OperatorProcess(account):
+            for user, (tenant, mine, theirs) in people.items():
+                as_user = Stage(plane.client(user), tenant.namespace)
+
+                def refused(as_user: Stage = as_user, theirs: str = theirs) -> bool:
+                    try:
+                        as_user.create(PVC, "refused", {ANNOTATION: theirs})
+                    except ApiFailure as failure:
+                        return "may not name the BackupBlueprint" in str(failure)
+                    as_user.delete(PVC, "refused")
+                    return False
+
+                wait_for(refused, SECONDS, what=f"{user} to be refused what is the other's")
+                as_user.create(PVC, "mine", {ANNOTATION: mine})
+                tenant.configured("pvc-mine")
+                # Who may do anything, a deployment tool say, gets past the policy, and no further.
+                tenant.create(PVC, "theirs", {ANNOTATION: theirs})
+            assert {failure["namespace"] for failure in failures(scene, for_a)} == {other.namespace}
+            assert {failure["namespace"] for failure in failures(scene, for_b)} == {scene.namespace}
+            for tenant in (scene, other):
+                assert list(configured(tenant)) == ["pvc-mine"]
+    finally:
+        for each in policies:
+            admin.delete(f"{each['apiVersion']}/{each['kind']}", each["metadata"]["name"])
+        remove_namespace(admin, other.namespace)
+
+
+def failures(stage: Stage, blueprint: str) -> list[Object]:
+    stage.settled(blueprint, matched=2, configured=1, failed=1)
+    found: list[Object] = stage.blueprint_status(blueprint)["failures"]
+    return found

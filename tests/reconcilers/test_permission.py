@@ -125,7 +125,7 @@ def test_nothing_is_made_for_a_target_that_is_denied() -> None:
     there.execute(there.plan(NIGHTLY))
     (failure,) = there.objects[NIGHTLY]["status"]["failures"]
     assert failure["reason"] == "NamespaceNotAllowed"
-    assert "'demo'" in failure["message"]
+    assert "namespace demo" in failure["message"]
     assert "blog" not in failure["message"], "whom else a blueprint serves is nobody's business"
 
 
