@@ -230,8 +230,14 @@ class View:
         """The targets that are to be backed up with this blueprint."""
         yield from self._named(blueprint)
         for row in self._heirs(blueprint):
-            if blueprint in self.blueprints_of(row) and inheritance.coverer(self, row) is None:
+            if blueprint in self.blueprints_of(row) and not self._is_spared(row):
                 yield row
+
+    def _is_spared(self, heir: TargetRow) -> bool:
+        """Whether nothing is to be made for an object although its Namespace asks."""
+        if inheritance.coverer(self, heir) is not None:
+            return True
+        return inheritance.has_nothing(heir, self.pod_template(heir)) and not any(self.configurations_of(heir.key))
 
     def _heirs(self, blueprint: str) -> Iterator[TargetRow]:
         """Objects without an annotation of their own whose Namespace names the blueprint, of whatever kind."""

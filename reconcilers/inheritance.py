@@ -19,6 +19,7 @@ from reconcilers.blueprint import DEFAULT_TARGET_KINDS, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.namespace import NamespaceRow
 from reconcilers.plan import State
+from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import TargetView
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, ConfigurationRow, TargetRow
@@ -99,13 +100,24 @@ def _is_undecided(view: TargetView, workload: TargetRow) -> bool:
     except Refusal:
         return False
     live = [row for row in view.configurations_of(workload.key) if not row.deleting]
-    if live:
-        return any(row.pod_template and not knows_claims(row.pod_template) for row in live if not row.suspension)
+    if live and all(row.suspension or not row.pod_template or _knows_claims(row.pod_template) for row in live):
+        return False
+    if not live and has_nothing(workload, view.pod_template(workload)):
+        return False
     outcomes = view.outcomes_of(workload.key)
     return not outcomes or any(outcome.state is State.CONFIGURED for outcome in outcomes)
 
 
-def knows_claims(record: str) -> bool:
+def has_nothing(target: TargetRow, template: PodTemplate | None) -> bool:
+    """Whether a workload is no target after all: only its Namespace asks, and it has no volume that could be meant."""
+    if template is None or any(
+        target.annotation(key) is not None for key in (asked.BLUEPRINT, asked.PATHS, asked.MOUNTS)
+    ):
+        return False
+    return not any(volume.persistent and (volume.mounts or volume.expanded) for volume in template.volumes)
+
+
+def _knows_claims(record: str) -> bool:
     """Whether the facts of a pod template, as they are written down, say which claims it has."""
     recorded = podtemplate.recall(record)
     return recorded is None or recorded.knows_claims

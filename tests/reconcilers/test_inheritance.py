@@ -304,3 +304,28 @@ def test_a_workload_that_cannot_be_configured_keeps_no_claim_waiting(hindrance: 
     world.reconcile(web)
     world.converge()
     assert names(world) == ["pvc-data"]
+
+
+def test_a_workload_without_volumes_is_no_target_because_of_its_namespace() -> None:
+    bare = objects.target("Deployment", "bare", annotated={}, spec=objects.pods(mounts={"cache": "/c"}, persistent=()))
+    world = World(namespace(), objects.blueprint(targetKinds=["Deployment", PVC]), bare, claim("data"))
+    world.converge()
+    assert names(world) == ["pvc-data"], "and keeps no claim waiting"
+    assert world.reconcile(objects.deployment_key("bare")).outcomes == ()
+    world.execute(world.plan(Key("BackupBlueprint", "", "nightly")))
+    status = world.objects[Key("BackupBlueprint", "", "nightly")]["status"]
+    assert (status["matched"], status["pending"], status["failed"]) == (1, 0, 0)
+    world.annotate(objects.deployment_key("bare"), backup_blueprint="nightly")
+    (outcome,) = world.reconcile(objects.deployment_key("bare")).outcomes
+    assert outcome.reason is Reason.NOTHING_TO_BACK_UP, "who asks for itself is told"
+
+
+def test_a_workload_that_fails_with_its_last_good_configuration_keeps_no_claim_waiting() -> None:
+    world = World(namespace(None), objects.blueprint(), covering(), claim("data"))
+    world.converge()
+    web = objects.deployment_key("web")
+    world.annotate(web, schedule="every night")
+    world.reconcile(web)
+    world.annotate(DEMO, backup_blueprint="nightly")
+    world.converge()
+    assert names(world) == ["deploy-web", "pvc-data"], "rather twice than not at all"

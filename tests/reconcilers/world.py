@@ -21,7 +21,7 @@ from reconcilers.defaults import Default
 from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint
 from reconcilers.inheritance import blueprints_of as inherited
-from reconcilers.inheritance import coverer, known_names
+from reconcilers.inheritance import coverer, has_nothing, known_names
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
@@ -365,7 +365,13 @@ class World:
 
     def summary(self, blueprint: str) -> Summary:
         known = [row for row in self._cache.values() if isinstance(row, TargetRow)]
-        rows = [row for row in known if blueprint in _blueprints(self, row) and not coverer(self, row)]
+        rows = [
+            row
+            for row in known
+            if blueprint in _blueprints(self, row)
+            and not coverer(self, row)
+            and not has_nothing(row, self.pod_template(row))
+        ]
         found = {
             row.key: outcome
             for row in rows
