@@ -70,6 +70,9 @@ from reconcilers.kinds import BLUEPRINT
 QUEUE = "autobackup"
 _SYNC_REPORT_SECONDS = 30.0
 _FLUSH_SECONDS = 1.5
+# Nobody works until the Lease is given back, and it cannot be before the last Event: thousands of them, after many
+# targets were configured, would hold up the next leader.
+_FLUSH_SECONDS_OF_A_LEADER = 0.2
 
 # Rows live as long as their objects and hold no cycles: looking for cycles among them often costs stalls.
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -272,7 +275,7 @@ class Operator:
         drained = await self._queue.drain(grace)
         if not drained:
             _log.warning("Work was still under way when the grace ended; it is done again by the next process")
-        await self._recorder.flush(_FLUSH_SECONDS)
+        await self._recorder.flush(_FLUSH_SECONDS if self._elector is None else _FLUSH_SECONDS_OF_A_LEADER)
         in_doubt = self._clock.boottime() < self._fenced.unanswered_at + DOUBT_SECONDS
         return tell(self._written, self._barrier.newest) if self._caught_up and drained and not in_doubt else ""
 
