@@ -11,6 +11,7 @@ from tools.reference.defects import render_defects
 from tools.reference.dependencies import render_dependencies
 from tools.reference.faults import render_faults
 from tools.reference.fields import render_fields
+from tools.reference.figures import render_figures
 from tools.reference.machinery import render_machinery
 from tools.reference.markdown import page
 from tools.reference.rbac import render_rbac
@@ -33,6 +34,7 @@ _PAGES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("machinery.md", "the rules of informers, queue, writer and election, each with its tests", render_machinery),
     ("defects.md", "defects of other libraries, each tried on this code", render_defects),
     ("faults.md", "what the operator survives, each with the tests that show it", render_faults),
+    ("figures.md", "what was measured in pods on a real node, beside the goals", render_figures),
     ("dependencies.md", "each package and why it is there", render_dependencies),
 )
 
