@@ -134,10 +134,10 @@ class Cluster:
         for what, condition in (("the node to be ready", node_is_ready), ("the namespace", namespace_takes_pods)):
             self.wait(condition, deadline - time.monotonic(), what=what)
 
-    def wait(self, condition: Callable[[], Any], timeout: float, *, what: str) -> Any:
+    def wait(self, condition: Callable[[], Any], timeout: float, *, what: str, poll: float = 0.05) -> Any:
         """`wait_for`, with the ends of all logs when it was in vain."""
         try:
-            return wait_for(condition, timeout, what=what, poll=0.05)
+            return wait_for(condition, timeout, what=what, poll=poll)
         except NotInTime as late:
             raise ClusterError(f"{late}\n{self.logs()}") from None
 

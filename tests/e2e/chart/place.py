@@ -21,6 +21,9 @@ from tools.controlplane import AuditLog, binaries, wait_for
 
 Object = dict[str, Any]
 
+# kubectl takes a tenth of a second of a core to look once, and the pods have no other cores.
+_POLL = 0.2
+
 
 class KubectlFailed(Exception):
     """kubectl ended with an error; the text is its own."""
@@ -78,5 +81,5 @@ class Place:
     def wait(self, condition: Callable[[], Any], timeout: float, *, what: str) -> Any:
         """The first true answer of `condition`; one that asserts is not there yet."""
         if self.cluster is not None:
-            return self.cluster.wait(condition, timeout, what=what)
-        return wait_for(condition, timeout, what=what, poll=0.1)
+            return self.cluster.wait(condition, timeout, what=what, poll=_POLL)
+        return wait_for(condition, timeout, what=what, poll=_POLL)
