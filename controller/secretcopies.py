@@ -59,6 +59,7 @@ _AT_ONCE = 32
 _BACKOFF = (1.0, 60.0)
 _REFUSED = (15.0, 300.0)
 _REFUSALS = 3
+_CONFLICT_SECONDS = 60.0
 _RETIRED_SECONDS = 600.0
 _LINGER_SECONDS = 3.0
 """How often it is asked, of a copy that nobody wants, whether something still relies on it. That costs no request."""
@@ -286,6 +287,8 @@ class SecretCopies:
                 self._wrote("deleted")
                 _log.info("Deleted a copy of a storage Secret", namespace=key.namespace, name=key.name)
         interval = LOOK_SECONDS if key in self._wishes else _RETIRED_SECONDS
+        if plan.sight.state is SecretState.CONFLICT:
+            interval = _CONFLICT_SECONDS
         known.due = self._clock.monotonic() + interval * self._clock.uniform(0.8, 1.2)
         self._tell(key, known, plan)
 

@@ -50,10 +50,10 @@ def allow(api: ApiClient, which: str, namespace: str, names: Iterable[str]) -> s
     return name
 
 
-def blueprint_from(stage: Stage, namespace: str, name: str, **spec: Any) -> str:
+def blueprint_from(stage: Stage, namespace: str, source: str, **spec: Any) -> str:
     """A blueprint whose storage Secrets are copies of this source."""
     own = {"passwordPerRepository": True} if spec.pop("own", False) else {}
-    return stage.blueprint(**spec, storageSecret={"source": {"namespace": namespace, "name": name}, **own})
+    return stage.blueprint(**spec, storageSecret={"source": {"namespace": namespace, "name": source}, **own})
 
 
 def content_of(secret: Object) -> dict[str, str]:

@@ -173,6 +173,26 @@ def test_a_source_that_may_not_be_read_is_told(stage: Stage, vault: str) -> None
     stage.event("data", "StorageSecretNotCopied")
 
 
+def test_who_may_not_use_the_blueprint_any_more_loses_the_copy(stage: Stage, vault: str) -> None:
+    make_source(stage.api, vault, "bucket", CONTENT)
+    blueprint = blueprint_from(stage, vault, "bucket")
+    claim(stage, blueprint)
+    stage.configured("pvc-data")
+    copied(stage, stage.namespace)
+    blueprint_from(stage, vault, "bucket", name=blueprint, allowedNamespaces={"names": ["another"]})
+    removed(stage, stage.namespace)
+    assert paused(stage), "it is suspended, not deleted"
+    blueprint_from(stage, vault, "bucket", name=blueprint)
+    copied(stage, stage.namespace)
+    wait_for(lambda: not paused(stage), SECONDS, what="backups to go on")
+
+
+def paused(stage: Stage) -> bool:
+    found = stage.find_configuration("pvc-data")
+    assert found is not None
+    return bool(found["spec"].get("paused"))
+
+
 def test_each_repository_can_have_a_password_of_its_own(stage: Stage, vault: str) -> None:
     names = [f"storage-persistentvolumeclaim-{name}" for name in ("data", "more")]
     allow(stage.api, "copies", stage.namespace, names)

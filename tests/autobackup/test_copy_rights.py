@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.autobackup import probes
 from tests.autobackup.copying import CONTENT, SECRET, allow, blueprint_from, copied, make_source
 from tests.autobackup.stage import Stage
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
@@ -15,6 +18,7 @@ from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiClient, ApiFailure, ControlPlane, wait_for
 
 OPERATOR = "system:serviceaccount:autobackup-system:autobackup"
+PASSWORD = "RESTIC_PASSWORD"
 APPLY = "application/apply-patch+yaml"
 ANNOTATION = "stash.appscode.com/backup-blueprint"
 
@@ -144,6 +148,39 @@ def test_every_right_to_secrets_is_used_and_nothing_beyond_is_asked_for(
         ("delete", scene.namespace, "storage"),
     }
     assert not [event.uri for event in asked if event.is_denied]
+
+
+def test_content_is_told_nowhere(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """Copies are made, cannot be made, and fail: not a value of them in log, metrics, Events, statuses or objects."""
+    canary = "canary-9cZ27wk"
+    vault, closed = unique_name("vault"), unique_name("closed")
+    for namespace in (vault, closed):
+        create_namespace(scene.api, namespace)
+    allow(scene.api, "source", vault, ["bucket"])
+    allow(scene.api, "copies", scene.namespace, ["storage"])
+    content = dict.fromkeys(CONTENT, canary) | {PASSWORD: f"{canary}-master"}
+    make_source(scene.api, vault, "bucket", content, annotations={"note": canary})
+    elsewhere = Stage(scene.api, closed)
+    with OperatorProcess(account, *probes.SERVE) as process:
+        blueprint = blueprint_from(scene, vault, "bucket")
+        for stage in (scene, elsewhere):
+            stage.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+        scene.configured("pvc-data")
+        copy = copied(scene, scene.namespace)
+        scene.api.annotate(SECRET, "bucket", {"again": "1"}, namespace=vault)
+        wait_for(lambda: scene.api.get(SECRET, "storage", namespace=scene.namespace) != copy, what="the copy to follow")
+        elsewhere.event("data", "StorageSecretForbidden")
+        page = probes.fetch(probes.url(process, "metricsAddress") + "/metrics")[1]
+        told = {"log": process.log(), "metrics": page, "status": json.dumps(scene.blueprint_status(blueprint))}
+        told["events"] = json.dumps([*scene.events(), *elsewhere.events()])
+        told["objects"] = json.dumps([*scene.repositories(), *scene.configurations(), *elsewhere.repositories()])
+        told["marks"] = json.dumps(scene.api.get(SECRET, "storage", namespace=scene.namespace)["metadata"])
+    for namespace in (vault, closed):
+        remove_namespace(scene.api, namespace)
+    assert 'autobackup_secret_copies{state="Found"} 1.0' in told["metrics"]
+    encoded = base64.b64encode(canary.encode()).decode()
+    hidden = (canary, encoded.rstrip("="), encoded[:16])
+    assert [where for where, text in told.items() if any(each in text for each in hidden)] == []
 
 
 def test_a_new_process_writes_nothing_and_reads_no_content(

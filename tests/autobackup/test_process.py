@@ -218,7 +218,7 @@ def test_secrets_are_nowhere(plane: ControlPlane, account: Path, scene: Stage) -
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": "storage", "namespace": scene.namespace, "annotations": {"note": canary}},
-            "stringData": {"RESTIC_PASSWORD": canary, "AWS_SECRET_ACCESS_KEY": canary},
+            "stringData": dict.fromkeys(("RESTIC_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), canary),
         }
     )
     one_secret = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["storage"], "verbs": ["get"]}

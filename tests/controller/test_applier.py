@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.applier import Applier, NotOurs
+from controller.secretcontent import SecretContent
 from informers.errors import Conflict, ServerError, TooManyRequests
 from informers.resource import ObjectKey, Resource
 from reconcilers.fields import desired_fingerprint
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, ApplyStatus, Delete
+from reconcilers.secretcopy import SECRET, ApplySecret
 from tests.controller.scripted import Answer, Asked, ScriptedTransport, failure
 from tests.controller.virtual import StoppedClock
 
@@ -113,6 +116,28 @@ async def test_kinds_that_are_not_ours_are_never_written(resource: Resource) -> 
     with pytest.raises(NotOurs):
         await write.apply(apply_step(resource=resource))
     assert transport.asked == []
+
+
+async def test_a_secret_is_written_as_a_copy_or_not_at_all() -> None:
+    """By apply_secret and delete_secret alone, whatever a plan of the usual kind asks for."""
+    write, transport = applier(lambda asked: (200, live(BODY, FIELDS)))
+    with pytest.raises(NotOurs):
+        await write.apply(apply_step(resource=SECRET))
+    with pytest.raises(NotOurs):
+        await write.delete(deletion(resource=SECRET))
+    assert transport.asked == []
+    step = ApplySecret(
+        KEY, "", ObjectKey("vault", "bucket"), "u.1", ("a",), "", {"name": KEY.name, "labels": {"x": "y"}}
+    )
+    await write.apply_secret(step, SecretContent("u.1", {"a": "eA==", "b": "eA=="}))
+    (asked,) = transport.asked
+    assert asked.body["metadata"] == {"name": KEY.name, "labels": {"x": "y"}, "resourceVersion": "1"}
+    assert (asked.body["type"], asked.body["data"]) == ("Opaque", {"a": "eA=="})
+    assert "force" not in asked.query
+    assert "PartialObjectMetadata" in asked.accept
+    await write.apply_secret(replace(step, uid="u"), SecretContent("u.1", {"a": "eA=="}))
+    assert transport.asked[-1].query["force"] == "true"
+    assert transport.asked[-1].body["metadata"]["uid"] == "u"
 
 
 def deletion(**changes: Any) -> Delete:

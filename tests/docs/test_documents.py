@@ -17,10 +17,11 @@ from autobackup.manifests import load
 from autobackup.objects import applied, finished
 from autobackup.snapshot import Snapshot
 from autobackup.subjects import sort
+from controller import passwords
 from controller.config import FILE_VARIABLE, OPTIONS
 from controller.families import FAMILIES
 from informers.resource import ObjectKey
-from reconcilers import marks
+from reconcilers import marks, secretcopy
 from reconcilers.annotations import PARAMS_PREFIX, VARIABLES_PREFIX
 from reconcilers.reasons import Reason
 from reconcilers.registry import ANNOTATIONS
@@ -80,6 +81,7 @@ def test_names_that_are_written_exist(path: Path) -> None:
     keys = {found.key.partition("<")[0] for found in ANNOTATIONS} | {
         value for name, value in vars(marks).items() if name.isupper() and name not in ("PREFIX", "PRODUCT")
     }
+    keys |= {secretcopy.CONSENT, secretcopy.CONSENT_TO, secretcopy.IDENTITY, passwords.SALT.decode()}
     shown = re.findall(r"(?:[a-z]+\.)?stash\.appscode\.com/[a-z][a-z0-9-]*", text)
     versions = {"stash.appscode.com/v1alpha1", "stash.appscode.com/v1beta1"}
     # A dash at the end is how kubectl takes an annotation away.
