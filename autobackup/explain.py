@@ -15,12 +15,15 @@ from autobackup.cluster import Cluster, Object, connect
 from autobackup.console import Console
 from autobackup.exits import CommandError, ExitCode, UsageError
 from autobackup.manifests import Manifest
+from autobackup.snapshot import Snapshot
 from autobackup.subjects import sort
 from informers.errors import Forbidden
 from informers.resource import ObjectKey
 from reconcilers import annotations as asked
+from reconcilers import inheritance
 from reconcilers.kinds import TARGETS
 from reconcilers.plan import State
+from reconcilers.rows import TargetRow
 from reconcilers.target import plan_target
 
 DESCRIPTION = """\
@@ -94,10 +97,30 @@ async def _explain(options: argparse.Namespace, console: Console, kind: str, nam
         console.error(f"{key} is not backed up: {why}")
         return ExitCode.PROBLEM
     space = found.namespaces.get(key.namespace)
+    if not plan.outcomes:
+        backed_up, text = _instead(found.snapshot(), target.row)
+        tell = console.note if backed_up else console.error
+        tell(f"{key} {text}")
+        return ExitCode.OK if backed_up else ExitCode.PROBLEM
     told = explanation.explain(plan, key, target.row, around=space.annotations if space else (), live=found.objects)
     console.result(explanation.render(told, options.output, ascii_only=console.ascii_only))
     configured = all(each.outcome.state is State.CONFIGURED for each in told)
     return ExitCode.OK if told and configured else ExitCode.PROBLEM
+
+
+def _instead(view: Snapshot, row: TargetRow) -> tuple[bool, str]:
+    """Why nothing is made for an object although it, or its Namespace, carries the annotation; first whether it is
+    backed up all the same."""
+    coverer = inheritance.coverer(view, row)
+    if coverer is not None and coverer.mark is not None:
+        by = f"BackupConfiguration {coverer.namespace}/{coverer.name}"
+        return True, f"is backed up with {coverer.mark.target}, by {by}"
+    if row.annotation(asked.BLUEPRINT) is not None:
+        return False, f"is not backed up: its annotation {asked.BLUEPRINT} says {asked.NONE}, which opts it out"
+    if not inheritance.blueprints_of(view, row):
+        names = ", ".join(inheritance.known_names(view.namespace(row.namespace))) or asked.NONE
+        return False, f"is not backed up: its Namespace names {names}, which takes no {row.kind} (spec.targetKinds)"
+    return False, "is not backed up: it has no volume to back up, and only its Namespace asks"
 
 
 async def _find(cluster: Cluster, kind: str, key: ObjectKey) -> Object:

@@ -190,7 +190,9 @@ def test_a_namespace_that_names_a_blueprint(stage: Stage, api: ApiClient) -> Non
     }
 
 
-def test_a_claim_that_a_workload_covers(stage: Stage, api: ApiClient) -> None:
+def test_a_claim_that_a_workload_covers(
+    stage: Stage, api: ApiClient, control_plane: ControlPlane, capsys: pytest.CaptureFixture[str]
+) -> None:
     blueprint = stage.blueprint()
     stage.create("Deployment", "shop", {ANNOTATION: blueprint})
     stage.configured("deploy-shop")
@@ -205,7 +207,12 @@ def test_a_claim_that_a_workload_covers(stage: Stage, api: ApiClient) -> None:
         what="the covered claim to be left to the workload",
         state=lambda: configured(stage),
     )
+    flags = ("-n", stage.namespace, "--kubeconfig", str(control_plane.kubeconfig("admin")))
+    assert main(["explain", "pvc/data", *flags]) == 0
+    assert f"is backed up with Deployment {stage.namespace}/shop" in capsys.readouterr().err
     stage.annotate("Deployment", "shop", blueprint="-")
+    assert main(["explain", "deploy/shop", *flags]) == 1
+    assert "opts it out" in capsys.readouterr().err
     stage.configured("pvc-data")
     stage.gone("deploy-shop")
     api.annotate(NAMESPACE, stage.namespace, {ANNOTATION: None})
