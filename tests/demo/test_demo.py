@@ -48,6 +48,8 @@ def test_every_step_is_observed_and_nothing_is_left() -> None:
     assert set(schedules.values()) == {"30 1 * * *"}
     assert all(0 < int(cells[4]) < 30_000 for cells in rows.values())
     assert "InvalidSchedule" in performance.text, "kubectl shows the Event"
+    assert "keeps daily=3, and less than 7 of the blueprint" in performance.text
+    assert "annotation stash.appscode.com/retention-policy" in performance.text, "explain says who decided it"
     assert "\x1b" not in performance.text, "no colours without a terminal"
 
     pid, log = performance.operator()

@@ -2,107 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconcilers import defaults, retention
 from reconcilers import overridable as o
-from reconcilers.annotations import BLUEPRINT, PREFIX, SCHEDULE, VARIABLES_PREFIX
-from reconcilers.blueprint import compile_blueprint
+from reconcilers import retention
+from reconcilers.annotations import SCHEDULE
 from reconcilers.bounds import PROFILE_FIELDS
 from reconcilers.errors import Refusal
-from reconcilers.grammar import Malformed
 from reconcilers.kinds import TARGETS
 from reconcilers.layers import Layer
 from reconcilers.reasons import Reason
-from reconcilers.resolve import Resolved, resolve
-from reconcilers.rows import BlueprintRow, TargetRow, canonical
 from tests.reconcilers.hostile import TEXTS
-from tests.reconcilers.objects import blueprint
-
-PROFILES = [
-    {
-        "name": "big",
-        "pod": {
-            "nodeSelector": {"disk": "fast"},
-            "tolerations": [{"key": "backup", "operator": "Exists"}],
-            "priorityClassName": "batch",
-        },
-        "container": {"resources": {"limits": {"memory": "8Gi"}}, "nice": {"adjustment": 5}},
-    }
-]
-POLICIES = [{"name": "long-term", "keepMonthly": 24, "prune": True}, {"name": "brief", "keepLast": 1, "prune": False}]
-OPEN: dict[str, Any] = {
-    "schedule": {"minInterval": "15m"},
-    "retention": {
-        "allowShorter": True,
-        "minimum": {"keepLast": 2},
-        "maximum": {"keepDaily": 365},
-        "gracePeriod": "24h",
-        "policies": POLICIES,
-    },
-    "runtime": {
-        "memory": {"min": "128Mi", "max": "4Gi"},
-        "cpu": {"max": 2},
-        "nice": {"min": 0, "max": 19},
-        "ionice": ["best-effort", "idle"],
-        "priorityClasses": ["low"],
-        "profiles": PROFILES,
-    },
-    "exclude": True,
-    "backupHistoryLimit": {"max": 20},
-    "timeOut": {"min": "10m", "max": "6h"},
-    "retry": {"maxRetry": 5, "minDelay": "1m"},
-    "paused": True,
-    "backupArgs": ["--one-file-system", "--exclude-caches"],
-}
-
-
-def resolved(
-    annotations: dict[str, str] | None = None,
-    around: dict[str, str] | None = None,
-    *,
-    kind: str = "PersistentVolumeClaim",
-    **spec: Any,
-) -> Resolved:
-    spec = {"overrides": OPEN, **spec}
-    asked = {BLUEPRINT: "nightly", **{_full(key): value for key, value in (annotations or {}).items()}}
-    target = TargetRow(
-        kind=kind,
-        namespace="demo",
-        name="shop",
-        uid="u",
-        resource_version=1,
-        generation=0,
-        deleting=False,
-        annotations=tuple(sorted(asked.items())),
-    )
-    text = canonical(blueprint(**spec)["spec"])
-    row = BlueprintRow(name="nightly", uid="u", resource_version=1, generation=1, deleting=False, spec=text)
-    above = tuple(sorted((_full(key), value) for key, value in (around or {}).items()))
-    return resolve(target, compile_blueprint(row), None, around=above)
-
-
-def _full(key: str) -> str:
-    return key if "/" in key else PREFIX + key
-
-
-def refused(*args: Any, **more: Any) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        resolved(*args, **more)
-    return caught.value
-
-
-def attempt(*args: Any, **more: Any) -> Resolved | Refusal:
-    try:
-        return resolved(*args, **more)
-    except Refusal as refusal:
-        return refusal
-
+from tests.reconcilers.permissive import OPEN, POLICIES, PROFILES, attempt, refused, resolved
 
 # what is permitted
 
@@ -317,82 +232,6 @@ def test_without_annotations_nothing_differs() -> None:
     assert plain.origins == {}
 
 
-# the operator's defaults
-
-
-def with_defaults(*texts: str, annotations: dict[str, str] | None = None, **spec: Any) -> Resolved:
-    asked = {BLUEPRINT: "nightly", **{_full(key): value for key, value in (annotations or {}).items()}}
-    target = TargetRow(
-        kind="PersistentVolumeClaim",
-        namespace="demo",
-        name="shop",
-        uid="u",
-        resource_version=1,
-        generation=0,
-        deleting=False,
-        annotations=tuple(sorted(asked.items())),
-    )
-    text = canonical(blueprint(overrides=OPEN, **spec)["spec"])
-    row = BlueprintRow(name="nightly", uid="u", resource_version=1, generation=1, deleting=False, spec=text)
-    return resolve(target, compile_blueprint(row), None, defaults=defaults.parse(texts))
-
-
-EVERY_DEFAULT = (
-    "schedule=H 5 * * *",
-    "timeout=2h",
-    "retry=3,delay=1m",
-    "backup-history-limit=4",
-    "runtime-settings=memory=256Mi..1Gi,cpu=..1,nice=5,ionice=idle",
-)
-
-
-def test_the_operator_fills_what_the_blueprint_leaves_open() -> None:
-    found = with_defaults(*EVERY_DEFAULT, schedule=None).configuration
-    assert found["schedule"].endswith(" 5 * * *")
-    assert (found["timeOut"], found["backupHistoryLimit"]) == ("2h", 4)
-    assert found["retryConfig"] == {"maxRetry": 3, "delay": "1m"}
-    assert found["runtimeSettings"]["container"] == {
-        "resources": {"requests": {"memory": "256Mi"}, "limits": {"memory": "1Gi", "cpu": "1"}},
-        "nice": {"adjustment": 5},
-        "ionice": {"class": 3},
-    }
-
-
-def test_the_blueprint_wins_over_the_operator_and_the_target_over_both() -> None:
-    runtime_settings = {"container": {"resources": {"limits": {"memory": "2Gi"}}, "nice": {"adjustment": 0}}}
-    found = with_defaults(
-        *EVERY_DEFAULT,
-        annotations={"retry": "1", "runtime-settings": "cpu=2"},
-        timeOut="1h",
-        runtimeSettings=runtime_settings,
-    )
-    assert found.configuration["schedule"] == "0 2 * * *"
-    assert found.configuration["timeOut"] == "1h"
-    assert found.configuration["retryConfig"] == {"maxRetry": 1, "delay": "1m"}
-    assert found.configuration["runtimeSettings"]["container"] == {
-        "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi", "cpu": "2"}},
-        "nice": {"adjustment": 0},
-        "ionice": {"class": 3},
-    }
-    assert found.origins == {
-        "backupHistoryLimit": Layer.OPERATOR,
-        "retryConfig.maxRetry": Layer.TARGET,
-        "retryConfig.delay": Layer.OPERATOR,
-        "runtimeSettings.container.ionice": Layer.OPERATOR,
-        "runtimeSettings.container.resources.limits.cpu": Layer.TARGET,
-        "runtimeSettings.container.resources.requests.cpu": Layer.TARGET,
-    }
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["timeout", "timeout=soon", "paused=true", "schedule=at noon", "runtime-settings=big", "exclude=*", "", "=1"],
-)
-def test_what_cannot_be_a_default(text: str) -> None:
-    with pytest.raises(Malformed):
-        defaults.parse([text])
-
-
 # what can never be reached
 
 FIELDS = {
@@ -470,119 +309,3 @@ def test_without_leave_to_shorten_every_snapshot_of_the_blueprint_is_kept(counts
         assert any(counts.get(name, 99) < least for name, least in (("last", 5), ("daily", 7)))
         return
     assert retention.covers(found.configuration["retentionPolicy"], before)
-
-
-# variables
-
-VARIABLES = [
-    {"name": "tier", "default": "silver", "pattern": "gold|silver", "inLocations": True},
-    {"name": "args", "pattern": "[a-z ]*"},
-]
-PREFIX_WITH_TIER = "b/${tier}/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}"
-
-
-def with_tier(annotations: dict[str, str] | None = None, around: dict[str, str] | None = None) -> Resolved:
-    backend = {"s3": {"endpoint": "e", "bucket": "b", "prefix": PREFIX_WITH_TIER}, "storageSecretName": "s"}
-    return resolved(annotations, around, backend=backend, variables=VARIABLES)
-
-
-def test_a_variable_comes_from_target_namespace_or_default() -> None:
-    key = VARIABLES_PREFIX + "tier"
-    prefixes = [
-        found.repository["backend"]["s3"]["prefix"].split("/")[1]
-        for found in (with_tier(), with_tier({}, {key: "gold"}), with_tier({key: "silver"}, {key: "gold"}))
-    ]
-    assert prefixes == ["silver", "gold", "silver"]
-    assert with_tier({}, {key: "gold"}).origins == {"${tier}": Layer.NAMESPACE}
-
-
-@pytest.mark.parametrize("value", [*TEXTS, "", "Gold", "gold\n", "gold/..", "a" * 300])
-def test_a_value_is_of_the_pattern_or_refused(value: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        with_tier({VARIABLES_PREFIX + "tier": value})
-    assert caught.value.reason is Reason.VARIABLE_REJECTED
-    assert str(caught.value).startswith(VARIABLES_PREFIX + "tier")
-
-
-def test_no_annotation_sets_what_identifies_the_target() -> None:
-    found = with_tier({VARIABLES_PREFIX + "TARGET_NAME": "other", VARIABLES_PREFIX + "TARGET_NAMESPACE": "kube-system"})
-    assert found.location == with_tier().location
-
-
-def test_a_variable_without_a_value_says_how_to_give_one() -> None:
-    task = {"name": "pvc-backup", "params": [{"name": "args", "value": "${args}"}]}
-    found = refused({}, task=task, variables=VARIABLES)
-    assert found.reason is Reason.UNKNOWN_VARIABLE
-    assert f"set the annotation {VARIABLES_PREFIX}args on the target or its namespace" in str(found)
-    given = resolved({VARIABLES_PREFIX + "args": "a b"}, task=task, variables=VARIABLES)
-    assert given.configuration["task"]["params"] == [{"name": "args", "value": "a b"}]
-
-
-MISPLACED: list[tuple[dict[str, Any], str]] = [
-    ({"backend": {"s3": {"endpoint": "${tier}", "bucket": "b", "prefix": "p"}}}, "must not stand here"),
-    ({"backend": {"s3": {"endpoint": "e", "bucket": "${tier}", "prefix": "p"}}}, "must not stand here"),
-    ({"backend": {"rest": {"url": "https://x/${tier}"}}}, "must not stand here"),
-    ({"backend": {"s3": {"endpoint": "e", "bucket": "b", "prefix": "${tier}-${TARGET_NAME}"}}}, "whole segment"),
-    ({"backend": {"s3": {"endpoint": "e", "bucket": "b", "prefix": "x${tier}"}}}, "whole segment"),
-    ({"backend": {"s3": {"endpoint": "e", "bucket": "b", "prefix": "${args}/x"}}}, "not declared for locations"),
-    ({"runtimeSettings": {"pod": {"serviceAccountName": "${tier}"}}}, "must not stand here"),
-    ({"task": {"name": "${tier}"}}, "must not stand here"),
-    ({"backupNamespace": "${tier}"}, "must not stand here"),
-    ({"interimVolumeTemplate": {"metadata": {"name": "${tier}"}}}, "must not stand here"),
-]
-
-
-@pytest.mark.parametrize(("spec", "said"), MISPLACED)
-def test_a_variable_stands_only_where_it_can_do_no_harm(spec: dict[str, Any], said: str) -> None:
-    found = refused({}, variables=VARIABLES, **spec)
-    assert found.reason is Reason.INVALID_BLUEPRINT
-    assert said in str(found)
-
-
-# blueprints that cannot be used
-
-WRONG: list[tuple[str, Any]] = [
-    ("overrides", {"retention": {"minimum": {"keepLast": "two"}}}),
-    ("overrides", {"retention": {"gracePeriod": "three days"}}),
-    ("overrides", {"retention": {"policies": [{"name": "x", "prune": True}]}}),
-    ("overrides", {"retention": {"policies": [POLICIES[0], POLICIES[0]]}}),
-    ("overrides", {"runtime": {"memory": {"min": "4Gi", "max": "1Gi"}}}),
-    ("overrides", {"runtime": {"memory": {"max": "lots"}}}),
-    ("overrides", {"runtime": {"profiles": [{"name": "x", "pod": {"serviceAccountName": "admin"}}]}}),
-    ("overrides", {"runtime": {"ionice": ["fast"]}}),
-    ("overrides", {"schedule": {"minInterval": "often"}}),
-    ("overrides", {"everything": True}),
-    ("overrides", {"paused": "yes"}),
-    ("overrides", ["schedule"]),
-    ("variables", [{"name": "TARGET_NAME"}]),
-    ("variables", [{"name": "a-b"}]),
-    ("variables", [{"name": "a"}, {"name": "a"}]),
-    ("variables", [{"name": "a", "inLocations": True}]),
-    ("variables", [{"name": "a", "pattern": "(a"}]),
-    ("variables", [{"name": "a", "pattern": "a", "default": "b"}]),
-    ("variables", ["a"]),
-    ("variables", {"a": "b"}),
-]
-
-
-@pytest.mark.parametrize(("field", "value"), WRONG)
-def test_a_bound_that_cannot_be_understood_closes(field: str, value: Any) -> None:
-    found = refused({}, **{"overrides": None, field: value})
-    assert found.reason is Reason.INVALID_BLUEPRINT
-    assert f"spec.{field}" in str(found)
-
-
-shapes = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from([*OPEN, "min", "max", "name", "policies", "pod"]), inner, max_size=3)
-    ),
-)
-
-
-@given(shapes)
-def test_any_shape_of_overrides_compiles_or_is_a_problem(value: Any) -> None:
-    text = json.dumps(blueprint(overrides=value, variables=value)["spec"])
-    row = BlueprintRow(name="any", uid="u", resource_version=1, generation=1, deleting=False, spec=text)
-    compile_blueprint(row)

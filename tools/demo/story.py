@@ -10,6 +10,7 @@ from tools.demo import cast
 from tools.demo.cast import CONFIGURATION, REPOSITORY, Target
 from tools.demo.lookout import Lookout
 from tools.demo.narration import Narrator
+from tools.demo.overriding import Overriding
 from tools.demo.stage import BLUEPRINT, Stage
 from tools.demo.views import Kubectl
 from tools.demo.witness import Pair, Witness
@@ -34,6 +35,9 @@ class Story:
         self._tell = narrator
         self._kubectl = kubectl
         self._witness = Witness(admin, lookout, stage.names)
+        self._overriding = Overriding(
+            stage, admin=admin, witness=self._witness, narrator=narrator, annotate=self._annotate
+        )
         self._targets = {target.key.kind: target for target in cast.targets(stage.names)}
         self._milliseconds: dict[str, float] = {}
 
@@ -44,6 +48,7 @@ class Story:
         self._look_around()
         self._edit_blueprint()
         self._stumble(self._targets["PersistentVolumeClaim"])
+        self._overriding.play(self._targets["Deployment"], targets=len(self._targets), retention=_EDITED_RETENTION)
         self._deny_and_allow(self._targets["Deployment"])
         self._opt_out_and_in(self._targets["StatefulSet"])
         self._sum_up()
