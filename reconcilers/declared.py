@@ -15,7 +15,7 @@ from typing import Any
 
 from reconcilers.annotations import VARIABLES_PREFIX
 from reconcilers.errors import Refusal
-from reconcilers.layers import Wish
+from reconcilers.layers import Annotations, Wish
 from reconcilers.pattern import Pattern, PatternError, compiled
 from reconcilers.reasons import Reason
 from reconcilers.template import Leaf, Path
@@ -23,6 +23,7 @@ from reconcilers.template import Leaf, Path
 MOST = 32
 NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_]{0,61}[A-Za-z0-9])?", re.A)
 _RESERVED = "TARGET_"
+_MOST_TOLD = 4
 _PATHS = ("prefix", "subPath")
 
 
@@ -126,6 +127,17 @@ def values(variables: Mapping[str, Declared], wishes: Mapping[str, Wish]) -> dic
             )
         found[name] = wish.value
     return found
+
+
+def undeclared(variables: Mapping[str, Declared], annotations: Annotations, *, blueprint: str) -> list[str]:
+    """What is told about annotations of a target that fill no variable of the blueprint."""
+    names = [key.removeprefix(VARIABLES_PREFIX) for key, _ in annotations if key.startswith(VARIABLES_PREFIX)]
+    declared = f"it declares {', '.join(variables)}" if variables else "it declares none"
+    return [
+        f"annotation {VARIABLES_PREFIX}{name[:63]} has no effect: blueprint {blueprint} has no such variable, {declared}"
+        for name in names
+        if name not in variables
+    ][:_MOST_TOLD]
 
 
 def _is_parameter(path: Path) -> bool:
