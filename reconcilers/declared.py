@@ -132,9 +132,9 @@ def values(variables: Mapping[str, Declared], wishes: Mapping[str, Wish]) -> dic
 def undeclared(variables: Mapping[str, Declared], annotations: Annotations, *, blueprint: str) -> list[str]:
     """What is told about annotations of a target that fill no variable of the blueprint."""
     names = [key.removeprefix(VARIABLES_PREFIX) for key, _ in annotations if key.startswith(VARIABLES_PREFIX)]
-    declared = f"it declares {', '.join(variables)}" if variables else "it declares none"
+    known = f"it declares {', '.join(variables)}" if variables else "it declares none"
     return [
-        f"annotation {VARIABLES_PREFIX}{name[:63]} has no effect: blueprint {blueprint} has no such variable, {declared}"
+        f"annotation {VARIABLES_PREFIX}{name[:63]} has no effect: blueprint {blueprint} has no such variable, {known}"
         for name in names
         if name not in variables
     ][:_MOST_TOLD]

@@ -15,6 +15,7 @@ from informers.resource import ObjectKey
 from reconcilers import annotations as asked
 from reconcilers import (
     backupconfiguration,
+    declared,
     grace,
     inheritance,
     permission,
@@ -222,6 +223,8 @@ def _plan_one(
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
         permitted = True
+        strange = declared.undeclared(compiled.variables, row.annotations, blueprint=blueprint)
+        notes += tuple(Note(Reason.UNKNOWN_ANNOTATION, text) for text in strange)
         resolved = resolve(row, compiled, template, around=_around(view, row), defaults=view.defaults())
         for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
             if not view.watches(namespace):

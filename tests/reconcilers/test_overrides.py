@@ -142,3 +142,13 @@ def test_annotations_of_stash_itself_mean_nothing_to_us() -> None:
     }
     world = World(blueprint(), target(annotated={**opting_in(), **own}))
     assert only(world.reconcile(SHOP)).warnings == ()
+
+
+def test_a_variable_that_the_blueprint_does_not_declare_is_told() -> None:
+    world = World(blueprint(variables=[{"name": "tier", "default": "x"}]), target())
+    key = "blueprint.stash.appscode.com/teir"
+    world.edit(SHOP, lambda obj: obj["metadata"]["annotations"].update({key: "gold"}))
+    world.converge(SHOP)
+    [note] = only(world.plan(SHOP)).warnings
+    assert note.reason is Reason.UNKNOWN_ANNOTATION
+    assert note.message == f"annotation {key} has no effect: blueprint nightly has no such variable, it declares tier"
