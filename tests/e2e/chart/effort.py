@@ -30,7 +30,7 @@ class Effort:
     def of(cls, trials: int) -> Effort:
         if trials >= FULL_TRIALS:
             return cls(trials, few_targets=1000, many_targets=10_000, idle_seconds=300, kills=5, long_stops=1)
-        return cls(trials, few_targets=200, many_targets=300, idle_seconds=15, kills=1, long_stops=0)
+        return cls(trials, few_targets=200, many_targets=300, idle_seconds=8, kills=1, long_stops=0)
 
 
 EFFORT: Final = Effort.of(int(os.environ.get("AUTOBACKUP_E2E_TRIALS") or 1))
