@@ -14,6 +14,7 @@ from bench.compare.cells import Cells
 from bench.compare.contestants import Contestant, Field
 from bench.compare.controllers import Side
 from bench.compare.measures.caches import Caches
+from bench.compare.measures.decoding import decoding
 from bench.compare.measures.life import OPERATOR_RSS, Life
 from bench.compare.measures.targets import Targets
 from bench.compare.options import CACHE_GROUPS, RUNNING_GROUPS, TARGET_GROUPS, Options
@@ -52,6 +53,8 @@ class Run:
                 self._measure_controllers(size)
         if "cost" in self._options.only:
             self._measure_cost()
+        if "decoding" in self._options.only:
+            decoding(self.cells, self._progress)
 
     def _measure_caches(self, size: int) -> None:
         options = self._options

@@ -11,7 +11,7 @@ from pathlib import Path
 CACHE_GROUPS = ("cold-sync", "stall", "memory", "events")
 RUNNING_GROUPS = ("latency", "rollout", "restart", "recovery", "idle")
 TARGET_GROUPS = (*RUNNING_GROUPS, "per-target", "cost")
-GROUPS = CACHE_GROUPS + TARGET_GROUPS
+GROUPS = (*CACHE_GROUPS, *TARGET_GROUPS, "decoding")
 RESULTS = Path(__file__).parents[1] / "results" / "compare.json"
 _PEERS: dict[str, frozenset[str]] = {
     "all": frozenset({"go", "python"}),

@@ -11,6 +11,7 @@ from bench.compare.cells import Cell, Cells, Measure
 from bench.compare.contestants import named
 from bench.compare.goals import Verdict, verdicts
 from bench.compare.measures import MEASURES
+from bench.compare.measures.decoding import DECODERS
 from bench.figures import number
 
 
@@ -63,11 +64,15 @@ def tables(cells: Cells) -> Iterable[str]:
         sizes, contestants = cells.sizes(name), cells.contestants(name)
         if not sizes:
             continue
-        rows = [("", *(count(size) for size in sizes))]
+        rows = [("", *("" if size == 1 else count(size) for size in sizes))]
         for contestant in contestants:
             found = [cells.get(name, size, contestant) for size in sizes]
-            rows.append((named(contestant), *(_cell(cell) for cell in found)))
+            rows.append((_called(name, contestant), *(_cell(cell) for cell in found)))
         yield f"**{heading(measure)}**\n\n{_table(rows)}"
+
+
+def _called(measure: str, contestant: str) -> str:
+    return DECODERS[contestant] if measure.startswith("decode-") else named(contestant)
 
 
 def heading(measure: Measure) -> str:

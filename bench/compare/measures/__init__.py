@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare.measures import caches, life, targets
+from bench.compare.measures import caches, decoding, life, targets
 
-MEASURES = {measure.name: measure for measure in (*caches.MEASURES, *targets.MEASURES, *life.MEASURES)}
+_ALL = (*caches.MEASURES, *targets.MEASURES, *life.MEASURES, *decoding.MEASURES)
+MEASURES = {measure.name: measure for measure in _ALL}
