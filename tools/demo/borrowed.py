@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from informers.credentials import Credentials
+from informers.resource import ObjectKey
 from tools.controlplane import ApiFailure, ApiUnreachable, NotInTime, install_crds, read_manifests, remove_crd, wait_for
 from tools.controlplane.client import Object
 from tools.controlplane.manifests import CRD, CRD_FOLDER
@@ -25,7 +26,7 @@ from tools.demo.connection import KubeconfigClient, credentials_of
 from tools.demo.failure import DemoRefused
 from tools.demo.narration import Narrator
 from tools.demo.serviceaccount import write_kubeconfig
-from tools.demo.stage import BLUEPRINT, STORAGE_SECRET, Names, Stage
+from tools.demo.stage import BLUEPRINT, SHARED_COPY, SHARED_SOURCE, STORAGE_SECRET, Names, Stage
 
 _BLUEPRINTS = "backupblueprints.stash.appscode.com"
 _GONE_SECONDS = 60.0
@@ -79,7 +80,7 @@ def propose(kubeconfig: str) -> Proposal:
         kubeconfig=kubeconfig,
         credentials=credentials,
         version=version,
-        names=Names(namespace=name, blueprint=name),
+        names=Names(namespace=name, blueprint=name, vault=name),
         missing_crds=tuple(name for name, crd in found.items() if crd is None),
         present_crds=tuple(name for name, crd in found.items() if crd is not None),
     )
@@ -115,6 +116,12 @@ def stage(proposal: Proposal, narrator: Narrator) -> Iterator[Stage]:
         create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         rights.grant(create, identity, prefix=f"{names.namespace}-", namespaces=(names.namespace,))
         rights.grant_secret(create, identity, namespace=names.namespace, secret=STORAGE_SECRET)
+        rights.grant_copies(
+            create,
+            identity,
+            source=ObjectKey(names.vault, SHARED_SOURCE),
+            copy=ObjectKey(names.namespace, SHARED_COPY),
+        )
         narrator.seen(f"Namespace {names.namespace}, its ServiceAccount and the rights of manifests/rbac are there")
 
         undo.callback(narrator.say, "Removing what the demo made.")

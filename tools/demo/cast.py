@@ -10,9 +10,10 @@ from typing import Any
 from reconcilers import annotations as asked
 from reconcilers import marks
 from reconcilers.keys import Key
+from reconcilers.secretcopy import CONSENT
 from tools.controlplane import read_manifests
 from tools.controlplane.client import Object
-from tools.demo.stage import Names
+from tools.demo.stage import SHARED_SOURCE, Names
 
 REPOSITORY = "stash.appscode.com/v1alpha1/Repository"
 CONFIGURATION = "stash.appscode.com/v1beta1/BackupConfiguration"
@@ -70,6 +71,13 @@ def storage_secret(names: Names) -> Object:
     (manifest,) = read_manifests(_MANIFESTS / "secret.yaml")
     manifest["metadata"]["namespace"] = names.namespace
     return manifest
+
+
+def shared_source(names: Names) -> Object:
+    """The same login, kept in one place, with its owner's consent to copy it."""
+    (manifest,) = read_manifests(_MANIFESTS / "secret.yaml")
+    metadata = {"name": SHARED_SOURCE, "namespace": names.vault, "labels": {CONSENT: "true"}}
+    return {**manifest, "metadata": metadata}
 
 
 def blueprint(names: Names) -> Object:

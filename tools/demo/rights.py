@@ -1,8 +1,8 @@
 """Least privilege for the operator's identity, from manifests/rbac.
 
 The rights on cluster-scoped objects are bound cluster-wide, and the one on the Lease in the operator's namespace; those
-on namespaced objects cluster-wide too, or, where the operator watches only some namespaces, in those. The one Secret
-that the operator may look at is named.
+on namespaced objects cluster-wide too, or, where the operator watches only some namespaces, in those. The Secrets that
+the operator may look at, copy and write are named.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from informers.resource import ObjectKey
 from tools.controlplane import read_manifests
 from tools.controlplane.client import Object
 
@@ -56,6 +57,17 @@ def grant_secret(create: Create, identity: Identity, *, namespace: str, secret: 
     }
     create(role)
     create(_binding("Role", name, identity, namespace=namespace))
+
+
+def grant_copies(create: Create, identity: Identity, *, source: ObjectKey, copy: ObjectKey) -> None:
+    """Let the operator keep a copy of one Secret under one name: the roles of manifests/rbac/secrets."""
+    where = {"autobackup-secret-source": source, "autobackup-secret-copies": copy}
+    for role in read_manifests(FOLDER / "secrets"):
+        name = role["metadata"]["name"]
+        namespace, secret = where[name]
+        rules = [{**rule, "resourceNames": [secret]} for rule in role["rules"]]
+        create({**role, "metadata": {**role["metadata"], "namespace": namespace}, "rules": rules})
+        create(_binding("Role", name, identity, namespace=namespace))
 
 
 def _binding(role_kind: str, role: str, identity: Identity, *, namespace: str) -> Object:

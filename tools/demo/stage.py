@@ -14,6 +14,7 @@ from tools.controlplane import ApiClient
 
 BLUEPRINT = "stash.appscode.com/v1beta1/BackupBlueprint"
 STORAGE_SECRET = "bucket-credentials"
+SHARED_SOURCE, SHARED_COPY = "bucket-of-all", "shared-credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Names:
 
     namespace: str
     blueprint: str
+    vault: str
+    """Namespace of the Secret that is shared."""
 
 
 @dataclass(frozen=True, slots=True)

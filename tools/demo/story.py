@@ -11,6 +11,7 @@ from tools.demo.cast import CONFIGURATION, REPOSITORY, Target
 from tools.demo.lookout import Lookout
 from tools.demo.narration import Narrator
 from tools.demo.overriding import Overriding
+from tools.demo.sharing import Sharing
 from tools.demo.stage import BLUEPRINT, Stage
 from tools.demo.views import Kubectl
 from tools.demo.witness import Pair, Witness
@@ -51,6 +52,10 @@ class Story:
         self._overriding.play(self._targets["Deployment"], targets=len(self._targets), retention=_EDITED_RETENTION)
         self._deny_and_allow(self._targets["Deployment"])
         self._opt_out_and_in(self._targets["StatefulSet"])
+        sharing = Sharing(
+            self._names, admin=self._admin, lookout=self._lookout, narrator=self._tell, witness=self._witness
+        )
+        sharing.play(self._targets.values())
         self._sum_up()
 
     # -- steps -------------------------------------------------------------------------------------

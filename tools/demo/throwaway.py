@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from informers.resource import ObjectKey
 from tools.controlplane import ControlPlane, ControlPlaneError, install_crds
 from tools.demo import rights
 from tools.demo.narration import Narrator
-from tools.demo.stage import STORAGE_SECRET, Names, Stage
+from tools.demo.stage import SHARED_COPY, SHARED_SOURCE, STORAGE_SECRET, Names, Stage
 
 _OPERATOR = "operator"
 
@@ -24,13 +25,19 @@ def stage(narrator: Narrator) -> Iterator[Stage]:
         narrator.seen(f"Kubernetes {version} answers at {plane.url}, its state is in {plane.folder}")
         crds = install_crds(admin)
         narrator.seen(f"{len(crds)} CustomResourceDefinitions are served")
-        names = Names(namespace="demo", blueprint="nightly")
+        names = Names(namespace="demo", blueprint="nightly", vault="platform")
         identity = rights.Identity("autobackup-system")
-        for namespace in (names.namespace, identity.namespace):
+        for namespace in (names.namespace, identity.namespace, names.vault):
             admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         rights.grant(admin.create, identity)
         rights.grant_secret(admin.create, identity, namespace=names.namespace, secret=STORAGE_SECRET)
-        narrator.seen("the operator's identity has the rights of manifests/rbac, may look for one Secret, and no more")
+        rights.grant_copies(
+            admin.create,
+            identity,
+            source=ObjectKey(names.vault, SHARED_SOURCE),
+            copy=ObjectKey(names.namespace, SHARED_COPY),
+        )
+        narrator.seen("the operator's identity has the rights of manifests/rbac, and those to three Secrets by name")
         yield Stage(
             names=names,
             connect=plane.client,
