@@ -8,9 +8,10 @@ from typing import Any
 
 from informers.resource import ObjectKey
 from reconcilers import marks, origins, podtemplate
+from reconcilers.blueprint import Blueprint
 from reconcilers.errors import Refusal
 from reconcilers.fields import desired_fingerprint
-from reconcilers.grace import InForce
+from reconcilers.grace import InForce, settle
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.naming import base_name, distinct_name
 from reconcilers.plan import Apply, Claim
@@ -129,6 +130,24 @@ def body(
     if choice.live is not None:
         metadata["uid"] = choice.live.uid
     return found, fingerprint
+
+
+def retention_in_force(view: TargetView, choice: Choice, *, resolved: Resolved, blueprint: Blueprint) -> InForce:
+    """The retention that counts now: what is asked for, or what was in force while that has to wait."""
+    live = choice.live
+    wanted = resolved.configuration.get("retentionPolicy") or {}
+    if not (live and live.overrides) and wanted == resolved.retention:
+        return InForce(wanted, {})
+    return settle(
+        wanted,
+        resolved.origins,
+        blueprint=resolved.retention,
+        held=live.retention if live else "",
+        held_origins=live.overrides if live else "",
+        waiting=live.retention_pending if live else "",
+        now=view.now(),
+        grace=blueprint.bounds.grace,
+    )
 
 
 def _kept(retention: InForce) -> dict[str, Any]:

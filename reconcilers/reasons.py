@@ -75,6 +75,10 @@ class Reason(StrEnum):
         "NamespaceNotAllowed",
         "The blueprint may not be used in the target's namespace; a BackupConfiguration that is there is suspended.",
     )
+    NAMESPACE_UNSEEN = (
+        "NamespaceUnseen",
+        "Annotations of a Namespace that cannot be seen now decided some settings; what was applied stays in force.",
+    )
     NAMESPACE_UNKNOWN = (
         "NamespaceUnknown",
         "Whether the blueprint may be used depends on the target's Namespace, of which nothing is known; until it is, "

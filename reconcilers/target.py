@@ -29,13 +29,13 @@ from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.errors import Refusal
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION
-from reconcilers.layers import Annotations
 from reconcilers.plan import Claim, Delete, Note, Outcome, Plan, ReadPodTemplate, State, Step
 from reconcilers.podtemplate import PodTemplate
 from reconcilers.ports import Claimant, TargetView
 from reconcilers.reasons import Reason
 from reconcilers.resolve import Resolved, needs_pod_template, resolve
 from reconcilers.rows import ConfigurationRow, TargetRow
+from reconcilers.surroundings import annotations_around
 
 _WAITING = frozenset({Reason.BEING_DELETED})
 _WORKLOADS_FIRST = "which claims the workloads of the namespace back up is not known yet"
@@ -138,7 +138,7 @@ def _gets_to_the_template(view: TargetView, row: TargetRow, blueprint: str) -> b
             return False
         compiled = compile_blueprint(found)
         _require_permission(view, row, compiled)
-        return resolve(row, compiled, None, around=_around(view, row), defaults=view.defaults()) is not None
+        return resolve(row, compiled, None, around=annotations_around(view, row), defaults=view.defaults()) is not None
     except Refusal:
         return False
 
@@ -167,12 +167,6 @@ def _suspend_left_over(
             except Refusal as refusal:
                 steps += suspension.suspend(live, blueprint=name, reason=refusal.reason)
     return tuple(steps)
-
-
-def _around(view: TargetView, row: TargetRow) -> Annotations:
-    """The annotations of the target's namespace; none where Namespaces are not seen."""
-    namespace = view.namespace(row.namespace)
-    return namespace.annotations if namespace is not None else ()
 
 
 def _known_template(
@@ -225,7 +219,9 @@ def _plan_one(
         permitted = True
         strange = declared.undeclared(compiled.variables, row.annotations, blueprint=blueprint)
         notes += tuple(Note(Reason.UNKNOWN_ANNOTATION, text) for text in strange)
-        resolved = resolve(row, compiled, template, around=_around(view, row), defaults=view.defaults())
+        resolved = resolve(
+            row, compiled, template, around=annotations_around(view, row, mine), defaults=view.defaults()
+        )
         for namespace in (resolved.repository_namespace, resolved.configuration_namespace):
             if not view.watches(namespace):
                 raise Refusal(
@@ -271,7 +267,7 @@ def _plan_one(
             warnings=notes,
         )
         return _Part(outcome, tuple(repository_steps), claims=repo.claims + configuration.claims)
-    retention = _retention(view, resolved, compiled, configuration.live)
+    retention = backupconfiguration.retention_in_force(view, configuration, resolved=resolved, blueprint=compiled)
     wanted, fingerprint = backupconfiguration.body(
         configuration,
         target=row,
@@ -306,25 +302,6 @@ def _plan_one(
         successions=tuple(repository.successions(repo, blueprint=blueprint)),
         deletions=tuple(_deletion(other, row.key, moved=True) for other in moved if not other.deleting),
         claims=repo.claims + configuration.claims,
-    )
-
-
-def _retention(
-    view: TargetView, resolved: Resolved, blueprint: Blueprint, live: ConfigurationRow | None
-) -> grace.InForce:
-    """The retention that counts now: what is asked for, or what was in force while that has to wait."""
-    wanted = resolved.configuration.get("retentionPolicy") or {}
-    if not (live and live.overrides) and wanted == resolved.retention:
-        return grace.InForce(wanted, {})
-    return grace.settle(
-        wanted,
-        resolved.origins,
-        blueprint=resolved.retention,
-        held=live.retention if live else "",
-        held_origins=live.overrides if live else "",
-        waiting=live.retention_pending if live else "",
-        now=view.now(),
-        grace=blueprint.bounds.grace,
     )
 
 

@@ -313,3 +313,15 @@ def test_a_shorter_retention_takes_effect_by_itself(plane: ControlPlane, account
         wait_for(lambda: shown(scene, blueprint) == "", SECONDS, what="RetentionPending to go")
     assert "autobackup.stash.appscode.com/retention-pending" not in annotations_of(scene, "pvc-data")
     assert overridden(scene, "pvc-data") == {"target": ["retentionPolicy.keepLast"]}
+
+
+def test_the_operators_defaults_are_the_weakest_layer(account: Path, scene: Stage) -> None:
+    blueprint = scene.blueprint(overrides=OPEN, retryConfig={"maxRetry": 4})
+    scene.create("PersistentVolumeClaim", "data", {OPT_IN: blueprint})
+    defaults = "--defaults=timeout=5h; retry=1,delay=1m; backup-history-limit=3"
+    with OperatorProcess(account, defaults, "--health-address=off", "--metrics-address=off"):
+        spec = spec_when(scene, "pvc-data", timeOut="5h", backupHistoryLimit=3)
+        assert spec["retryConfig"] == {"maxRetry": 4}
+        assert overridden(scene, "pvc-data") == {"operator": ["backupHistoryLimit", "timeOut"]}
+        scene.annotate("PersistentVolumeClaim", "data", timeout="2h")
+        spec_when(scene, "pvc-data", timeOut="2h", backupHistoryLimit=3)

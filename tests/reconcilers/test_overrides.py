@@ -152,3 +152,28 @@ def test_a_variable_that_the_blueprint_does_not_declare_is_told() -> None:
     [note] = only(world.plan(SHOP)).warnings
     assert note.reason is Reason.UNKNOWN_ANNOTATION
     assert note.message == f"annotation {key} has no effect: blueprint nightly has no such variable, it declares tier"
+
+
+def test_what_a_namespace_decided_is_not_taken_back_while_it_is_not_seen() -> None:
+    around = {"name": "demo", "annotations": {"stash.appscode.com/timeout": "2h"}}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": around}
+    world = World(space, blueprint(overrides={"timeOut": {"max": "4h"}}), target())
+    world.converge(SHOP)
+    assert world.objects[bc()]["spec"]["timeOut"] == "2h"
+    world.missing_kinds.add("Namespace")
+    outcome = refused(world)
+    assert outcome.reason is Reason.NAMESPACE_UNSEEN
+    assert "let the operator watch Namespaces" in outcome.message
+    world.annotate(SHOP, timeout="3h")
+    refused(world)
+    world.missing_kinds.clear()
+    world.converge(SHOP)
+    assert world.objects[bc()]["spec"]["timeOut"] == "3h"
+
+
+def test_without_a_look_at_namespaces_other_targets_go_on() -> None:
+    world = opted_in()
+    world.missing_kinds.add("Namespace")
+    world.annotate(SHOP, schedule="@weekly")
+    world.converge(SHOP)
+    assert world.objects[bc()]["spec"]["schedule"] == "@weekly"
