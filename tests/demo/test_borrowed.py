@@ -126,7 +126,7 @@ def present_crds(cluster: ControlPlane) -> dict[str, tuple[str, str]]:
 def test_a_step_that_is_not_observed_fails_the_demo(
     kubeconfig: str, admin: ApiClient, present_crds: dict[str, tuple[str, str]], how: signal.Signals
 ) -> None:
-    with performed("--timeout", "3", KUBECONFIG=kubeconfig, YES="1") as performance:
+    with performed("--timeout", "10", KUBECONFIG=kubeconfig, YES="1") as performance:
         pid, log = performance.operator()
         performance.wait_for("the operator is ready")
         os.kill(pid, how)
