@@ -2,7 +2,8 @@
 
 For scripts whose end depends on the way (which Repository went on, which name was free): whatever the way, each target
 has one BackupConfiguration for each blueprint that it names and that exists, pointing at a Repository where that
-blueprint says it should be, and none for others. Knows the targets and blueprints of `tales.py`, and nothing more.
+blueprint says it should be, and none for others. One whose blueprint does not allow the namespace has nothing, or what
+it had is suspended. Knows the targets and blueprints of `tales.py`, and nothing more: no claim there is a workload's.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE
 from tests.support.fakeapply import ApplyServer, Object
 
 _PREFIX = "autobackup.stash.appscode.com/"
 _OPT_IN = "stash.appscode.com/backup-blueprint"
 _SCHEDULE = "stash.appscode.com/schedule"
+TEAM = {"team": "a"}
+FOR_A_TEAM = {"selector": {"matchLabels": TEAM}}
+"""What a blueprint has for `allowedNamespaces`, if anything."""
 Pair = tuple[str, str]
 """A target, as our objects name it, and a blueprint."""
 
@@ -34,13 +39,16 @@ def _pairs(server: ApplyServer) -> Iterator[str]:
     tolerated = set()
     for target in _targets(server):
         name = _name(target)
-        named = _named(target)
-        if any(blueprint not in blueprints for blueprint in named):
-            tolerated.add(name)  # what it had stays until the blueprint exists
+        named = _named(server, target)
+        usable = [each for each in named if each in blueprints and _allows(server, blueprints[each])]
+        if any(blueprint not in usable for blueprint in named):
+            tolerated.add(name)  # what it had stays until the blueprint exists, and may be used
         for blueprint in named:
             found = live.pop((name, blueprint), [])
-            if blueprint in blueprints:
+            if blueprint in usable:
                 yield from _pair(server, target, blueprints[blueprint], found)
+            elif blueprint in blueprints and not all(each["spec"].get("paused") for each in found):
+                yield f"{name} may not use blueprint {blueprint}, and goes on with it"
     for (name, blueprint), _ in live.items():
         if name not in tolerated:
             yield f"{name} does not ask for blueprint {blueprint}, and has a BackupConfiguration for it"
@@ -51,7 +59,9 @@ def _pair(server: ApplyServer, target: Object, blueprint: Object, found: list[Ob
     if len(found) != 1:
         yield f"{what} has {len(found)} BackupConfigurations"
         return
-    configuration, annotations = found[0], target["metadata"]["annotations"]
+    configuration, annotations = found[0], target["metadata"].get("annotations", {})
+    if "paused" in configuration["spec"]:
+        yield f"{what} is suspended"
     schedule = annotations.get(_SCHEDULE, blueprint["spec"]["schedule"])
     if configuration["spec"]["schedule"] != schedule:
         yield f"{what} has the schedule {configuration['spec']['schedule']}, not {schedule}"
@@ -83,10 +93,11 @@ def _locations(server: ApplyServer) -> Iterator[str]:
 def _statuses(server: ApplyServer) -> Iterator[str]:
     for blueprint in server.every(BLUEPRINT):
         name, status = blueprint["metadata"]["name"], blueprint.get("status", {})
-        count = sum(name in _named(target) for target in _targets(server))
+        count = sum(name in _named(server, target) for target in _targets(server))
+        configured = count if _allows(server, blueprint) else 0
         told = {field: status.get(field) for field in ("matched", "configured", "pending", "failed")}
-        if told != {"matched": count, "configured": count, "pending": 0, "failed": 0}:
-            yield f"the status of blueprint {name} says {told} of {count} targets"
+        if told != {"matched": count, "configured": configured, "pending": 0, "failed": count - configured}:
+            yield f"the status of blueprint {name} says {told} of {count} targets, {configured} of them allowed"
         conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
         if conditions.get("StorageSecretsFound") != "True":
             yield f"the status of blueprint {name} does not know of the storage Secret"
@@ -103,6 +114,18 @@ def _name(target: Object) -> str:
     return f"{target['kind']}/{target['metadata']['namespace']}/{target['metadata']['name']}"
 
 
-def _named(target: Object) -> list[str]:
-    listed = target["metadata"].get("annotations", {}).get(_OPT_IN, "")
-    return [name for name in listed.split(",") if name]
+def _named(server: ApplyServer, target: Object) -> list[str]:
+    listed = target["metadata"].get("annotations", {}).get(_OPT_IN)
+    if listed is None and target["kind"] == "PersistentVolumeClaim":
+        listed = _space(server).get("annotations", {}).get(_OPT_IN)
+    return [name for name in (listed or "").split(",") if name not in ("", "-")]
+
+
+def _allows(server: ApplyServer, blueprint: Object) -> bool:
+    return "allowedNamespaces" not in blueprint["spec"] or _space(server).get("labels") == TEAM
+
+
+def _space(server: ApplyServer) -> Object:
+    """Metadata of the one namespace."""
+    ((metadata,),) = [[obj["metadata"] for obj in server.every(NAMESPACE)]]
+    return dict(metadata)

@@ -19,6 +19,7 @@ from reconcilers.annotations import BLUEPRINT as OPT_IN
 from reconcilers.annotations import blueprint_names
 from reconcilers.errors import Refusal
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
+from reconcilers.namespace import NAMESPACE
 from reconcilers.rows import project_repository
 from reconcilers.secretcopy import SECRET, SOURCE_VERSION
 from tests.support.fakeapply import ApplyServer, Change, Object
@@ -145,7 +146,21 @@ def _wanted(run: Run, index: int, change: Change) -> bool:
             and earlier.effective
         ):
             target = earlier.after
-    return target is not None and _names(target, mark.blueprint)
+    return target is not None and (_names(target, mark.blueprint) or _inherits(run, index, change, target, mark))
+
+
+def _inherits(run: Run, index: int, change: Change, target: Object, mark: marks.Mark) -> bool:
+    """Whether its Namespace asked for it, when the operator looked at that as well."""
+    if mark.target.kind != "PersistentVolumeClaim" or OPT_IN in (target["metadata"].get("annotations") or {}):
+        return False
+    path = NAMESPACE.object_path(ObjectKey("", mark.target.namespace))
+    looked = [at for who, where, at in run.server.looks if who == change.who and where == path and at <= change.at]
+    spaces = [
+        earlier.after
+        for earlier in run.server.journal[:index]
+        if earlier.resource == NAMESPACE and earlier.effective and looked and earlier.at <= max(looked)
+    ]
+    return bool(spaces) and spaces[-1] is not None and _names(spaces[-1], mark.blueprint)
 
 
 def _serves(obj: Object, mark: marks.Mark) -> bool:

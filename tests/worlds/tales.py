@@ -17,7 +17,10 @@ from tests.worlds.world import LONGEST, Run, Scenario, play
 BLUEPRINTS = ("nightly", "hourly")
 TARGETS = (("Deployment", "shop"), ("PersistentVolumeClaim", "shop"), ("StatefulSet", "data"))
 SHORT = {"Deployment": "deploy", "PersistentVolumeClaim": "pvc", "StatefulSet": "sts"}
-PLURALS = ("backupblueprints", "repositories", "backupconfigurations", "deployments", "persistentvolumeclaims")
+PLURALS = (
+    *("backupblueprints", "repositories", "backupconfigurations", "namespaces"),
+    *("deployments", "persistentvolumeclaims"),
+)
 _LISTS = ("nightly", "hourly", "nightly,hourly", "hourly,nightly", None)
 _PAUSES = (0.0, 0.004, 0.012, 0.05, 0.6, 3.0, 12.0)
 _SCHEDULES = ("@hourly", "@daily", "@weekly")
@@ -127,6 +130,7 @@ def _deed(chance: random.Random) -> tuple[str, Act]:
     blueprint = chance.choice(BLUEPRINTS)
     listed, schedule = chance.choice(_LISTS), chance.choice(_SCHEDULES)
     variant, path = chance.choice("abc"), chance.choice(("/a", "/b"))
+    asked, labels = chance.choice((*BLUEPRINTS, "nightly,hourly", None)), chance.choice(({}, demands.TEAM))
     deeds: list[tuple[int, str, Act]] = [
         (4, f"create {target} for {listed}", p.create(kind, name, listed)),
         (4, f"{target} names {listed}", p.annotate(kind, name, blueprint=listed)),
@@ -144,6 +148,11 @@ def _deed(chance: random.Random) -> tuple[str, Act]:
         ),
         (1, f"delete blueprint {blueprint}", p.delete_blueprint(blueprint)),
         (2, f"create blueprint {blueprint} at {variant}", _blueprint(blueprint, variant)),
+        (2, f"the namespace asks for {asked}", p.ask(asked)),
+        (1, f"{target} opts out", p.annotate(kind, name, blueprint="-")),
+        (2, f"the namespace is labelled {labels}", p.label(**labels)),
+        (1, f"{blueprint} is for a team", p.respec(blueprint, allowedNamespaces=demands.FOR_A_TEAM)),
+        (1, f"{blueprint} is for all", p.respec(blueprint, allowedNamespaces=None)),
         (3, f"back up {made}", p.back_up(made)),
         (1, f"meddle with {made}", p.meddle(made)),
         (1, f"delete BackupConfiguration {made}", p.delete_configuration(made)),
