@@ -24,6 +24,7 @@ from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS, Family
 from reconcilers.location import enclosing
 from reconcilers.namespace import NAMESPACE, NAMESPACES, NamespaceRow
+from reconcilers.naming import is_subdomain
 from reconcilers.plan import Outcome, Wish
 from reconcilers.ports import SecretSight, Summary
 from reconcilers.rows import (
@@ -43,7 +44,8 @@ def _locations(row: RepositoryRow) -> Iterable[str]:
 
 
 def _storage_secrets(row: RepositoryRow) -> Iterable[ObjectKey]:
-    return (ObjectKey(row.namespace, row.storage_secret),) if row.storage_secret else ()
+    # Somebody may have written into it what no Secret can be called.
+    return (ObjectKey(row.namespace, row.storage_secret),) if is_subdomain(row.storage_secret) else ()
 
 
 def _enclosing(row: RepositoryRow) -> Iterable[str]:

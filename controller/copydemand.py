@@ -31,8 +31,12 @@ class CopyDemand:
         return {source for row in rows if not row.deleting and (source := source_in(row)) is not None}
 
     def retired(self) -> list[ObjectKey]:
-        """The storage Secrets of all our Repositories, of those as well that serve nobody any more."""
-        return [key for key in self._caches.repositories.store.index_values("secret") if isinstance(key, ObjectKey)]
+        """The storage Secrets of our Repositories that serve nobody any more."""
+        return [
+            key
+            for key in self._caches.repositories.store.index_values("secret")
+            if isinstance(key, ObjectKey) and not self._outcomes.uses(key) and not self.relied_on(key)
+        ]
 
     def relied_on(self, key: ObjectKey) -> bool:
         """Whether a BackupConfiguration of ours relies on it, or a target that was not looked at yet may. A target that

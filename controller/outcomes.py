@@ -98,6 +98,10 @@ class Outcomes:
         }
         return {secret: wishes for secret, wishes in found.items() if wishes}
 
+    def uses(self, secret: ObjectKey) -> bool:
+        """Whether a target relies on this storage Secret."""
+        return secret in self._by_secret
+
     def relying_on(self, secret: ObjectKey) -> tuple[list[Key], set[str]]:
         """The targets whose Repository uses this storage Secret, and the blueprints it is for."""
         users = self._by_secret.get(secret, {})

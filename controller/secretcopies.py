@@ -60,7 +60,9 @@ _BACKOFF = (1.0, 60.0)
 _REFUSED = (15.0, 300.0)
 _REFUSALS = 3
 _CONFLICT_SECONDS = 60.0
-_RETIRED_SECONDS = 600.0
+_RETIRED_SECONDS = 21600.0
+_PASS_SECONDS = 60.0
+"""How often a pass is made although nobody asked for one."""
 _LINGER_SECONDS = 3.0
 """How often it is asked, of a copy that nobody wants, whether something still relies on it. That costs no request."""
 
@@ -133,7 +135,6 @@ class SecretCopies:
         self._work = _Work()
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._woken = asyncio.Event()
-        self._retired_at = 0.0
         self._wishes: Mapping[ObjectKey, Collection[Wish]] = {}
 
     # what is known
@@ -196,10 +197,7 @@ class SecretCopies:
         sources = set(self._demand.sources())
         sources.update(wish.source for found in wishes.values() for wish in found)
         self._follow(group, sources)
-        wanted = set(wishes)
-        if sources or self._known or now >= self._retired_at:
-            wanted.update(self._demand.retired())
-            self._retired_at = now + _RETIRED_SECONDS
+        wanted = {*wishes, *self._demand.retired()}
         wanted.update(key for key, known in self._known.items() if known.live is not None)
         for key in self._known.keys() - wanted - self._work.busy:
             del self._known[key]
@@ -210,8 +208,8 @@ class SecretCopies:
                 self._work.busy.add(key)
                 group.create_task(self._settle(key))
         lingering = any(known.live is not None and key not in wishes for key, known in self._known.items())
-        soonest = min((known.due for known in self._known.values()), default=now + _RETIRED_SECONDS)
-        return min(soonest, now + _LINGER_SECONDS) if lingering else soonest
+        soonest = min((known.due for known in self._known.values()), default=now + _PASS_SECONDS)
+        return min(soonest, now + (_LINGER_SECONDS if lingering else _PASS_SECONDS))
 
     def _follow(self, group: asyncio.TaskGroup, sources: set[ObjectKey]) -> None:
         """Watch these sources and no others."""
@@ -244,7 +242,7 @@ class SecretCopies:
 
     def _plan(self, key: ObjectKey, live: Copy | None) -> CopyPlan:
         wishes = self._wishes.get(key, ())
-        needed = not wishes and self._demand.relied_on(key)
+        needed = not wishes and live is not None and self._demand.relied_on(key)
         return plan_copy(
             key, wishes, live=live, source_of=lambda source: self._sources.get(source, _UNKNOWN), needed=needed
         )
@@ -262,6 +260,10 @@ class SecretCopies:
             known.failures = 0
         except ApiError as error:
             self._failed(key, known, error)
+        except Exception:
+            _log.exception("Keeping a copy failed unexpectedly", namespace=key.namespace, name=key.name)
+            known.failures += 1
+            known.due = self._clock.monotonic() + _REFUSED[1]
         finally:
             self._work.busy.discard(key)
             if not self._work.busy:

@@ -25,6 +25,8 @@ from reconcilers.secretcopy import SECRET, Source, SourceState, project_source
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = (300.0, 600.0)
+_SILENCE_SECONDS = 130.0
+"""Bookmarks come about once a minute: a connection that is silent for longer is taken for dead, and opened again."""
 _SECONDS = 10.0
 _UNWATCHED_SECONDS = 5.0
 _REFUSED_SECONDS = 30.0
@@ -77,9 +79,10 @@ class SourceWatch:
             "watch": "true",
             "fieldSelector": f"metadata.name={self._key.name}",
             "timeoutSeconds": str(int(seconds)),
+            "allowWatchBookmarks": "true",
         }
         path = SECRET.collection_path(self._key.namespace)
-        opened = self._transport.stream(path, query=query, accept=METADATA, idle_timeout=seconds + _SECONDS)
+        opened = self._transport.stream(path, query=query, accept=METADATA, idle_timeout=_SILENCE_SECONDS)
         async with opened as chunks:
             splitter = LineSplitter()
             async for chunk in chunks:

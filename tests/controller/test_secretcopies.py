@@ -49,15 +49,18 @@ class Wanted:
 
 
 class Recorded(ApplyServer):
-    """Notes what is read whole."""
+    """Notes what is read whole; raises what nobody expects for a path with `poison` in it."""
 
     def __init__(self) -> None:
         super().__init__(SECRET)
         self.read: list[str] = []
+        self.poison = ""
 
     async def request(self, method: str, path: str, *, accept: str = "application/json", **rest: Any) -> Response:
         if method == "GET" and "PartialObjectMetadata" not in accept:
             self.read.append(path)
+        if self.poison and self.poison in path:
+            raise RuntimeError("nobody expected this")
         rest.pop("timeout", None)
         await asyncio.sleep(0.001)
         return self.handle(method, path, accept=accept, **rest, who="operator")
@@ -197,6 +200,40 @@ def test_a_copy_that_was_left_behind_is_found_by_its_repository() -> None:
         async with keeping(server, wanted):
             assert copy_in(server, "shop") is None
             assert server.look(SECRET, ObjectKey("shop", "mine")) is not None
+
+    run_virtual(test())
+
+
+def test_what_was_looked_at_long_ago_is_looked_at_again_before_it_is_told() -> None:
+    async def test() -> None:
+        server, wanted = server_with(FIRST), Wanted()
+        key = ObjectKey("shop", "storage")
+        wanted.left = {key}
+        async with keeping(server, wanted) as copies:
+            mine = {"name": "storage", "namespace": "shop"}
+            made = server.make({"apiVersion": "v1", "kind": "Secret", "metadata": mine, "data": {}})
+            wanted.found = {key: {WISH}}
+            copies.wake()
+            await asyncio.sleep(5)
+            assert copies.sight(key, WISH).state is SecretState.CONFLICT
+            assert server.look(SECRET, key) == made
+            server.remove(SECRET, key)
+            await asyncio.sleep(80)
+            assert copies.sight(key, WISH).state is SecretState.FOUND, "the name became free"
+
+    run_virtual(test())
+
+
+def test_one_that_fails_in_a_way_that_nobody_expected_stops_no_other() -> None:
+    async def test() -> None:
+        server, wanted = server_with(FIRST), Wanted("shop", "poison", "blog")
+        server.poison = "/namespaces/poison/"
+        async with keeping(server, wanted) as copies:
+            assert copy_in(server, "shop") is not None
+            assert copy_in(server, "blog") is not None
+            server.poison = ""
+            await asyncio.sleep(2 * LOOK_SECONDS)
+            assert copies.sight(ObjectKey("poison", "storage"), WISH).state is SecretState.FOUND
 
     run_virtual(test())
 
