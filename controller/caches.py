@@ -198,7 +198,7 @@ class View:
         """Every target that names this blueprint, and every object whose Namespace does: any may be, or have been, a
         target because of it."""
         yield from (row.key for row in self._named(blueprint))
-        for row in self._heirs(blueprint):
+        for row in self._heirs(blueprint, self._caches.targets):
             yield row.key
 
     def claims_in(self, namespace: str) -> Iterator[Key]:
@@ -231,20 +231,21 @@ class View:
     def _naming(self, blueprint: str) -> Iterator[TargetRow]:
         """The targets that are to be backed up with this blueprint."""
         yield from self._named(blueprint)
-        for row in self._heirs(blueprint):
-            if blueprint in self.blueprints_of(row) and not self._is_spared(row):
+        for row in self._heirs(blueprint, inheritance.kinds_of(self.blueprint(blueprint))):
+            if not self._is_spared(row):
                 yield row
 
     def _is_spared(self, heir: TargetRow) -> bool:
         """Whether nothing is to be made for an object although its Namespace asks."""
-        if inheritance.coverer(self, heir) is not None:
-            return True
+        if heir.kind == inheritance.CLAIM:
+            return inheritance.coverer(self, heir) is not None
         return inheritance.has_nothing(heir, self.pod_template(heir)) and not any(self.configurations_of(heir.key))
 
-    def _heirs(self, blueprint: str) -> Iterator[TargetRow]:
-        """Objects without an annotation of their own whose Namespace names the blueprint, of whatever kind."""
+    def _heirs(self, blueprint: str, kinds: Iterable[str]) -> Iterator[TargetRow]:
+        """Objects of these kinds without an annotation of their own whose Namespace names the blueprint."""
+        informers = [informer for kind, informer in self._caches.targets.items() if kind in kinds]
         for space in self._caches.namespaces.store.index("blueprint", blueprint):
-            for informer in self._caches.targets.values():
+            for informer in informers:
                 for row in informer.store.within(space.name):
                     if row.annotation(asked.BLUEPRINT) is None:
                         yield row

@@ -71,7 +71,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
         outcome = Outcome("", State.FAILED, refusal.reason, str(refusal))
         return Plan(outcomes=(outcome,), subject=row.ref)
     covered = bool(blueprints) and inheritance.coverer(view, row) is not None
-    if blueprints and not covered and inheritance.awaits_workloads(view, row):
+    if blueprints and not (covered or live) and inheritance.awaits_workloads(view, row):
         # A Repository that is made now may be of no use in a moment.
         outcomes = tuple(Outcome(name, State.WAITING, Reason.WORKLOADS_FIRST, _WORKLOADS_FIRST) for name in blueprints)
         return Plan(outcomes=outcomes, requeue_after=AGAIN_SECONDS, subject=row.ref)
