@@ -14,6 +14,7 @@ import yaml
 
 from controller import metrics as known
 from controller.families import FAMILIES
+from reconcilers.ports import SecretState
 from tests.docs.markdown import ROOT
 from tests.manifests.promql import family, metrics, queries
 from tools.image.debian import PackagesMissing, find_program, require_programs
@@ -136,6 +137,10 @@ CASES: dict[str, tuple[tuple[Series, str], tuple[Series, str]]] = {
     "AutobackupWritesUndone": (
         ({f'autobackup_applier_oscillation_total{{{A}, kind="Repository"}}': "_x70 1x60"}, "90m"),
         ({f'autobackup_applier_oscillation_total{{{A}, kind="Repository"}}': "1x200"}, "120m"),
+    ),
+    "AutobackupSecretCopiesMissing": (
+        ({f'autobackup_secret_copies{{{A}, state="Forbidden"}}': "2x60"}, "40m"),
+        ({f'autobackup_secret_copies{{{A}, state="Found"}}': "2x60"}, "40m"),
     ),
     "AutobackupApiErrors": (
         (
@@ -283,7 +288,7 @@ def test_labels_that_are_asked_for_have_these_values() -> None:
     }
     assert asked
     allowed = {
-        "state": set(known.RESOLVE_RESULTS),
+        "state": {*known.RESOLVE_RESULTS, *(state.value for state in SecretState)},
         "result": set(known.APPLY_RESULTS),
         "reason": set(known.DROP_REASONS),
     }

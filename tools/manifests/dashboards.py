@@ -252,6 +252,13 @@ OVERVIEW: Final = Board(
                 ),
             ),
         ),
+        (
+            "Copies of storage Secrets",
+            (
+                Panel("Wanted, by state", (("sum by (state) (autobackup_secret_copies{JOB})", "{{state}}"),)),
+                Panel("Written", ((_rate("autobackup_secret_copy_writes_total", "result"), "{{result}}"),), "ops"),
+            ),
+        ),
     ),
 )
 BOARDS: Final = (INTERNALS, OVERVIEW)
