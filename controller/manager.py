@@ -75,7 +75,7 @@ _FLUSH_SECONDS = 1.5
 _FLUSH_SECONDS_OF_A_LEADER = 0.2
 
 # Rows live as long as their objects and hold no cycles: looking for cycles among them often costs stalls.
-GC_THRESHOLDS = (50_000, 20, 100)
+GC_THRESHOLDS = (5_000, 10, 1000)
 
 Job = Coroutine[None, None, None]
 

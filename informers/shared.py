@@ -44,6 +44,7 @@ Handler = Callable[[Delta[R]], None]
 FailureHandler = Callable[[ObjectKey, Exception], None]
 
 SHARE = 1000
+SHARE_SECONDS = 0.005
 MIN_RESYNC = 1.0
 RESYNC_JITTER = 0.1
 
@@ -287,7 +288,8 @@ class SharedInformer(Generic[R]):
         if scope not in self._absent:
             self._absent.add(scope)
             self._observer.availability(self.resource, available=False)
-        self._deliver(self.store.replace(scope, self.store.draft(scope), revision=0))
+        changes = self.store.replace(scope, self.store.draft(scope), revision=0)
+        self._deliver(delta for delta in changes if delta is not None)
         self._mark_synced(scope)
         self.flush()
 
@@ -330,13 +332,19 @@ class SharedInformer(Generic[R]):
         if all(reflector.namespace == scope for reflector in pending):
             self._synced.set()
 
-    def _tell(self, scope: str, deltas: Sequence[Delta[R]]) -> Iterator[None]:
+    def _tell(self, scope: str, deltas: Iterable[Delta[R] | None]) -> Iterator[None]:
         # A handler that joins while these are delivered was given the store as it is after all of them.
         handlers = self._handlers
-        for start in range(0, len(deltas), SHARE):
-            if start:
+        until = self._clock.monotonic() + SHARE_SECONDS
+        told = 0
+        for delta in deltas:
+            if delta is not None:
+                self._deliver((delta,), handlers)
+                told += 1
+            if told >= SHARE or self._clock.monotonic() > until:
                 yield
-            self._deliver(deltas[start : start + SHARE], handlers)
+                until = self._clock.monotonic() + SHARE_SECONDS
+                told = 0
         self._mark_synced(scope)
         self.flush()
 

@@ -10,8 +10,8 @@ Invariants:
   of another (S1), never an update.
 - A row never replaces a newer one (S7), except in an authoritative replace, whose list is the truth by
   definition.
-- `replace` is all or nothing: deletes are computed against what is stored, everything is swapped and indexed,
-  and only then are the deltas returned, deletes first, the rest in list order (S3).
+- `replace` is all or nothing: everything is swapped and indexed in one step, however much it is. What that changed is
+  compared afterwards, while it is told: deletes first, the rest in list order (S3).
 - An index function that raises costs that row its entry in that index, nothing more (S9).
 
 Rows are kept by namespace and then name, under the row's own strings: there is no key object per row.
@@ -22,7 +22,7 @@ Source of the idea: client-go `tools/cache/thread_safe_store.go`, `the_real_fifo
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from informers.delta import Added, Deleted, Delta, Updated
 from informers.draft import Draft
@@ -34,6 +34,11 @@ from informers.revision import is_older
 R = TypeVar("R", bound=Row)
 
 ALL_NAMESPACES = ""
+STRIDE = 256
+"""Rows that are compared between two moments in which others may have a turn."""
+
+_Spaces = Mapping[str, Mapping[str, R]]
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _ignore(index: str, key: ObjectKey, error: Exception) -> None:
@@ -115,29 +120,30 @@ class Store(Generic[R]):
         initial: bool = False,
         keep: Collection[ObjectKey] = (),
         keep_missing: bool = False,
-    ) -> list[Delta[R]]:
-        """Make the draft the whole content of a namespace (or of the store), and say what that changed.
+    ) -> Iterator[Delta[R] | None]:
+        """Make the draft the whole content of a namespace (or of the store), at once. What that changed is found while
+        the iterator is asked for it: deletions first, then the rest in the order of the draft; None means that many
+        rows were looked at. Until it has ended nothing else may change these rows.
 
         Rows under `keep` stay although they are not in the draft, and with `keep_missing` all such rows do: what could
         not be decoded is not thereby deleted (R20). The draft is used up.
         """
         known = self._slice(scope)
-        gone: list[Delta[R]] = []
-        for namespace, space in known.items():
-            arriving = draft.spaces.get(namespace, {})
-            for name, old in space.items():
-                new = arriving.get(name)
-                if new is None:
-                    if keep_missing or ObjectKey(namespace, name) in keep:
-                        draft.put(old)
-                    else:
-                        gone.append(Deleted(old, final_state_unknown=True))
-                elif new.uid != old.uid:
-                    gone.append(Deleted(old, final_state_unknown=True))
-        rest = list(self._arrivals(known, draft, initial=initial))
-        self._swap(scope, draft, gone, rest)
+        if keep or keep_missing:
+            for old in _missing(known, draft):
+                if keep_missing or ObjectKey(old.namespace, old.name) in keep:
+                    draft.put(old)
+        if draft.indexes is None:
+            self._reindex(known, draft)
+        else:
+            self._indexes = draft.indexes
+        if scope == ALL_NAMESPACES:
+            self._spaces = draft.spaces
+        else:
+            self._spaces = {name: space for name, space in self._spaces.items() if name != scope} | draft.spaces
+        self._size = sum(map(len, self._spaces.values()))
         self._marks[scope] = revision
-        return gone + rest
+        return self._changes(known, draft.spaces, initial=initial)
 
     def upsert(self, row: R) -> tuple[Delta[R], ...]:
         """Store what a watch reported, and say what that changed: nothing, when the row is equal or out of date."""
@@ -193,33 +199,40 @@ class Store(Generic[R]):
             return self._spaces
         return {scope: self._spaces[scope]} if scope in self._spaces else {}
 
-    def _arrivals(self, known: dict[str, dict[str, R]], draft: Draft[R], *, initial: bool) -> Iterator[Delta[R]]:
-        for namespace, space in draft.spaces.items():
-            present = known.get(namespace, {})
-            for name, new in space.items():
-                old = present.get(name)
-                if old is None or old.uid != new.uid:
-                    yield Added(new, initial=initial)
-                elif old is new:
-                    continue
-                elif old != new:
-                    yield Updated(old, new)
-                else:
-                    self.equal += 1
-
-    def _swap(self, scope: str, draft: Draft[R], gone: Iterable[Delta[R]], rest: Iterable[Delta[R]]) -> None:
-        if scope == ALL_NAMESPACES:
-            self._spaces = draft.spaces
-        else:
-            self._spaces = {name: space for name, space in self._spaces.items() if name != scope} | draft.spaces
-        self._size = sum(map(len, self._spaces.values()))
-        if draft.indexes is not None:
-            self._indexes = draft.indexes
-            return
-        for delta in (*gone, *rest):
-            if isinstance(delta, Deleted):
-                self._indexes.update(delta.row, None)
-            elif isinstance(delta, Added):
-                self._indexes.update(None, delta.row)
+    def _changes(self, known: _Spaces[R], present: _Spaces[R], *, initial: bool) -> Iterator[Delta[R] | None]:
+        for seen, old in enumerate(_rows(known)):
+            if seen % STRIDE == 0:
+                yield None
+            new = present.get(old.namespace, _NOTHING).get(old.name)
+            if new is None or new.uid != old.uid:
+                yield Deleted(old, final_state_unknown=True)
+        for seen, new in enumerate(_rows(present)):
+            if seen % STRIDE == 0:
+                yield None
+            before = known.get(new.namespace, _NOTHING).get(new.name)
+            if before is None or before.uid != new.uid:
+                yield Added(new, initial=initial)
+            elif before is new:
+                continue
+            elif before != new:
+                yield Updated(before, new)
             else:
-                self._indexes.update(delta.old, delta.new)
+                self.equal += 1
+
+    def _reindex(self, known: _Spaces[R], draft: Draft[R]) -> None:
+        """Where others share the indexes, they change together with the rows."""
+        for old in _missing(known, draft):
+            self._indexes.update(old, None)
+        for new in _rows(draft.spaces):
+            self._indexes.update(known.get(new.namespace, _NOTHING).get(new.name), new)
+
+
+def _rows(spaces: _Spaces[R]) -> Iterator[R]:
+    for space in spaces.values():
+        yield from space.values()
+
+
+def _missing(known: _Spaces[R], draft: Draft[R]) -> Iterator[R]:
+    for old in _rows(known):
+        if old.name not in draft.spaces.get(old.namespace, _NOTHING):
+            yield old

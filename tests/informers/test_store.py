@@ -36,13 +36,17 @@ def make() -> Store[Thing]:
     return Store({"value": by_value, "uid": lambda thing: (thing.uid,)})
 
 
+def changes(store: Store[Any], scope: str, draft: Any, **rest: Any) -> list[Any]:
+    return [delta for delta in store.replace(scope, draft, **rest) if delta is not None]
+
+
 def test_s1_another_uid_is_another_object() -> None:
     store = make()
     store.upsert(A)
     second = replace(A, uid="u2", resource_version=2)
     assert store.upsert(second) == (Deleted(A, final_state_unknown=True), Added(second, initial=False))
     assert store.index("uid", "u1") == ()
-    assert store.replace("", store.draft("", [replace(A, uid="u3")]), revision=3) == [
+    assert changes(store, "", store.draft("", [replace(A, uid="u3")]), revision=3) == [
         Deleted(second, final_state_unknown=True),
         Added(replace(A, uid="u3"), initial=False),
     ]
@@ -50,10 +54,10 @@ def test_s1_another_uid_is_another_object() -> None:
 
 def test_s3_replace_tells_deletes_first_and_the_rest_in_list_order() -> None:
     store = make()
-    store.replace("", store.draft("", [A, Thing("ns", "b"), Thing("ns", "c")]), revision=1, initial=True)
+    changes(store, "", store.draft("", [A, Thing("ns", "b"), Thing("ns", "c")]), revision=1, initial=True)
     changed = Thing("ns", "c", value="w", resource_version=9)
-    deltas = store.replace(
-        "", store.draft("", [Thing("ns", "z"), changed, Thing("ns", "b"), Thing("ns", "y")]), revision=9
+    deltas = changes(
+        store, "", store.draft("", [Thing("ns", "z"), changed, Thing("ns", "b"), Thing("ns", "y")]), revision=9
     )
     assert deltas == [
         Deleted(A, final_state_unknown=True),
@@ -68,7 +72,7 @@ def test_s3_replace_tells_deletes_first_and_the_rest_in_list_order() -> None:
 def test_s6_an_equal_relisted_row_is_not_an_update_but_its_version_is_kept() -> None:
     store = make()
     store.upsert(A)
-    assert store.replace("", store.draft("", [replace(A, resource_version=50)]), revision=50) == []
+    assert changes(store, "", store.draft("", [replace(A, resource_version=50)]), revision=50) == []
     assert store.get(KEY).resource_version == 50  # type: ignore[union-attr]
 
 
@@ -106,7 +110,7 @@ def test_s8_the_mark_moves_forward_only_but_for_a_replace() -> None:
     store.advance("", 7)
     store.advance("", 5)
     assert store.last_sync_rv() == store.last_sync_rv("any") == 7
-    store.replace("", store.draft("", ()), revision=3)
+    changes(store, "", store.draft("", ()), revision=3)
     assert store.last_sync_rv() == 3
 
 
@@ -170,12 +174,12 @@ def test_reads_are_snapshots() -> None:
 
 def test_r20_rows_that_are_kept_through_a_replace() -> None:
     store = make()
-    store.replace("", store.draft("", [A, Thing("ns", "b"), Thing("ms", "c")]), revision=1)
-    assert store.replace("", store.draft("", ()), revision=2, keep={KEY}) == [
+    changes(store, "", store.draft("", [A, Thing("ns", "b"), Thing("ms", "c")]), revision=1)
+    assert changes(store, "", store.draft("", ()), revision=2, keep={KEY}) == [
         Deleted(Thing("ns", "b"), final_state_unknown=True),
         Deleted(Thing("ms", "c"), final_state_unknown=True),
     ]
-    assert store.replace("", store.draft("", ()), revision=3, keep_missing=True) == []
+    assert changes(store, "", store.draft("", ()), revision=3, keep_missing=True) == []
     assert list(store.rows()) == [A]
     assert store.index("value", "v") == (A,)
 
@@ -255,8 +259,13 @@ class StoreMachine(RuleBasedStateMachine):
             if scope in ("", key.namespace) and key not in rows and key not in keep and not keep_missing:
                 del self.truth[key]
         self.truth |= rows
-        deltas = self.store.replace(
-            scope, self.store.draft(scope, rows.values()), revision=self.revision, keep=keep, keep_missing=keep_missing
+        deltas = changes(
+            self.store,
+            scope,
+            self.store.draft(scope, rows.values()),
+            revision=self.revision,
+            keep=keep,
+            keep_missing=keep_missing,
         )
         kinds = [isinstance(delta, Deleted) for delta in deltas]
         assert kinds == sorted(kinds, reverse=True), "deletes first"

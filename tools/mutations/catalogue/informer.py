@@ -33,7 +33,7 @@ INFORMER: tuple[Mutation, ...] = (
     mutation(
         "P3",
         "A relist tells every object as modified.",
-        ("informers/store.py", "                elif old != new:", "                elif old is not new:"),
+        ("informers/store.py", "            elif before != new:", "            elif before is not new:"),
         tests=(f"{_STORE}test_s6_an_equal_relisted_row_is_not_an_update_but_its_version_is_kept",),
     ),
     mutation(
@@ -70,8 +70,8 @@ INFORMER: tuple[Mutation, ...] = (
         "A deletion found by a relist looks like one that was seen.",
         (
             "informers/store.py",
-            "                        gone.append(Deleted(old, final_state_unknown=True))\n                elif",
-            "                        gone.append(Deleted(old, final_state_unknown=False))\n                elif",
+            "                yield Deleted(old, final_state_unknown=True)",
+            "                yield Deleted(old, final_state_unknown=False)",
         ),
         tests=(f"{_WATCHING}test_r13_an_expired_version_means_a_relist_and_no_word_of_an_error",),
     ),

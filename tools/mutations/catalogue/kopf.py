@@ -13,8 +13,8 @@ KOPF: tuple[Mutation, ...] = (
         "An object that was deleted while the watch was expired is never told as deleted.",
         (
             "informers/store.py",
-            "                        gone.append(Deleted(old, final_state_unknown=True))\n                elif",
-            "                        pass\n                elif",
+            "                yield Deleted(old, final_state_unknown=True)",
+            "                pass",
         ),
         tests=(f"{_WATCHING}test_r13_an_expired_version_means_a_relist_and_no_word_of_an_error",),
     ),
