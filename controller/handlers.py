@@ -14,8 +14,8 @@ from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.workqueue import WorkQueue
 from informers import Added, Deleted, Delta, Row, Updated
+from informers.registration import FailureHandler
 from informers.resource import ObjectKey
-from informers.shared import FailureHandler
 from reconcilers import mapping
 from reconcilers import namespace as spaces
 from reconcilers.keys import Key

@@ -289,8 +289,7 @@ class Operator:
                 readiness.synced = True
             except NotSynced:
                 _log.warning("Still waiting for caches", err=self._lagging())
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # without a look for cycles before it, which would take as long as twenty turns
         _log.info("Caches are complete", duration_s=round(self._clock.monotonic() - started, 3))
         self._synced.set()
 

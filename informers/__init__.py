@@ -37,9 +37,10 @@ from informers.factory import InformerFactory
 from informers.index import IndexFunction
 from informers.observer import InformerObserver
 from informers.projection import MetaRow, Projection, Row, project_meta
+from informers.registration import FailureHandler, Handler, Registration
 from informers.resource import ObjectKey, Resource
 from informers.revision import parse_revision
-from informers.shared import FailureHandler, Handler, InformerStatus, Registration, SharedInformer
+from informers.shared import InformerStatus, SharedInformer
 from informers.store import Store
 from informers.transport import Response, Transport
 

@@ -23,8 +23,9 @@ Source of the idea: client-go `tools/cache/shared_informer.go`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from informers.clock import Clock
@@ -34,19 +35,40 @@ from informers.index import IndexFunction
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.reflector import Reflector, State
+from informers.registration import FailureHandler, Handler, Registration
 from informers.replacement import Replacement
 from informers.resource import ObjectKey, Resource
 from informers.store import ALL_NAMESPACES, Store
 from informers.transport import Transport
 
 R = TypeVar("R", bound=Row)
-Handler = Callable[[Delta[R]], None]
-FailureHandler = Callable[[ObjectKey, Exception], None]
 
 SHARE = 1000
 SHARE_SECONDS = 0.005
-MIN_RESYNC = 1.0
+FIRST_SHARE = 100
+"""What a handler is given while it joins: several may join in one turn."""
 RESYNC_JITTER = 0.1
+
+
+class Share:
+    """What may be told in one turn of the loop."""
+
+    __slots__ = ("_clock", "_left", "_until")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begin()
+
+    def ends(self, told: bool) -> bool:
+        """Count one; True when others are to have a turn, after which the next share begins."""
+        self._left -= told
+        if self._left > 0 and self._clock.monotonic() < self._until:
+            return False
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        self._left, self._until = SHARE, self._clock.monotonic() + SHARE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +88,6 @@ class InformerStatus:
     last_error: str
     relists: int
     undecodable: int
-
-
-class Registration(Generic[R]):
-    """One handler's place at an informer."""
-
-    __slots__ = ("_active", "_informer", "fn", "name", "on_failure", "resync")
-
-    def __init__(
-        self,
-        informer: SharedInformer[R],
-        fn: Handler[R],
-        *,
-        name: str,
-        on_failure: FailureHandler | None,
-        resync: float,
-    ) -> None:
-        self.resync = max(resync, MIN_RESYNC) if resync > 0 else 0.0
-        self.fn = fn
-        self.name = name
-        self.on_failure = on_failure
-        self._informer = informer
-        self._active = True
-
-    @property
-    def active(self) -> bool:
-        return self._active
-
-    @property
-    def has_synced(self) -> bool:
-        """Whether the handler has been given the initial rows. They are replayed while it joins, so the informer's own
-        sync is the only thing left to wait for."""
-        return self._informer.has_synced
-
-    async def wait_synced(self) -> None:
-        """Until the handler has been given the initial rows."""
-        await self._informer.wait_synced()
-
-    def remove(self) -> None:
-        """Stop being told; idempotent."""
-        self._active = False
-        self._informer.forget(self)
 
 
 class SharedInformer(Generic[R]):
@@ -134,6 +115,9 @@ class SharedInformer(Generic[R]):
         self._clock = clock
         self._observer = observer
         self._resyncing = asyncio.Event()
+        self._joining = asyncio.Event()
+        self._running = False
+        self._telling = 0
         self._synced = asyncio.Event()
         self._handlers: tuple[Registration[R], ...] = ()
         self._absent: set[str] = set()
@@ -167,17 +151,18 @@ class SharedInformer(Generic[R]):
         `on_failure` gets the key of a delta on which `fn` raised. `resync`: every so many seconds (give or take a
         tenth, at least one) also each row as it is; 0 for never, which is right unless something outside decays.
         """
-        registration = Registration(self, fn, name=name, on_failure=on_failure, resync=resync)
+        registration = Registration(self, fn, name=name, on_failure=on_failure, resync=resync, forget=self._forget)
         rows = self.store.rows()
         self._handlers = (*self._handlers, registration)
         if registration.resync:
             self._resyncing.set()
-        for row in rows:
+        for row in islice(rows, min(SHARE, FIRST_SHARE) if self._running else None):
             self._call(registration, Added(row, initial=True))
+        registration.postpone(rows)
+        self._joining.set()
         return registration
 
-    def forget(self, registration: Registration[R]) -> None:
-        """What `Registration.remove` does."""
+    def _forget(self, registration: Registration[R]) -> None:
         self._handlers = tuple(known for known in self._handlers if known is not registration)
 
     @property
@@ -241,10 +226,18 @@ class SharedInformer(Generic[R]):
 
     async def run(self) -> None:
         """Keep the store current until cancelled."""
+        self._running = True
+        try:
+            await self._run()
+        finally:
+            self._running = False
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors:
                 group.create_task(reflector.run(), name=f"reflect {self.name} {reflector.namespace}".rstrip())
             group.create_task(self._resync(), name=f"resync {self.name}")
+            group.create_task(self._join(), name=f"join {self.name}")
 
     # ---- for the reflectors (their `Sink`)
 
@@ -324,6 +317,21 @@ class SharedInformer(Generic[R]):
             except TimeoutError:
                 continue
 
+    async def _join(self) -> None:
+        """T8: give to those who joined what is pending, one share a turn. Not while a collection is told: its rows are
+        in the store already, and what changed is still to come."""
+        while True:
+            self._joining.clear()
+            share = Share(self._clock)
+            for registration in self._handlers:
+                while registration.waits:
+                    row = None if self._telling else self.store.get(registration.next_pending())
+                    if row is not None:
+                        self._call(registration, Added(row, initial=True))
+                    if self._telling or share.ends(True):
+                        await self._clock.sleep(0)
+            await self._joining.wait()
+
     def _next(self, registration: Registration[R], now: float) -> float:
         return now + registration.resync * self._clock.uniform(1 - RESYNC_JITTER, 1 + RESYNC_JITTER)
 
@@ -335,16 +343,16 @@ class SharedInformer(Generic[R]):
     def _tell(self, scope: str, deltas: Iterable[Delta[R] | None]) -> Iterator[None]:
         # A handler that joins while these are delivered was given the store as it is after all of them.
         handlers = self._handlers
-        until = self._clock.monotonic() + SHARE_SECONDS
-        told = 0
-        for delta in deltas:
-            if delta is not None:
-                self._deliver((delta,), handlers)
-                told += 1
-            if told >= SHARE or self._clock.monotonic() > until:
-                yield
-                until = self._clock.monotonic() + SHARE_SECONDS
-                told = 0
+        share = Share(self._clock)
+        self._telling += 1
+        try:
+            for delta in deltas:
+                if delta is not None:
+                    self._deliver((delta,), handlers)
+                if share.ends(delta is not None):
+                    yield
+        finally:
+            self._telling -= 1
         self._mark_synced(scope)
         self.flush()
 
@@ -355,7 +363,7 @@ class SharedInformer(Generic[R]):
                 self._call(registration, delta)
 
     def _call(self, registration: Registration[R], delta: Delta[R]) -> None:
-        if not registration.active:
+        if not registration.active or (registration.waits and registration.passes_over(delta)):
             return
         try:
             registration.fn(delta)

@@ -340,7 +340,7 @@ def test_t1_no_await_between_the_socket_and_the_handlers() -> None:
         assert waits == [], f"{name}.py is synchronous"
     tree = ast.parse((PACKAGE / "shared.py").read_text(encoding="utf-8"))
     waiting = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
-    assert waiting == {"wait_synced", "run", "_resync"}
+    assert waiting == {"wait_synced", "run", "_run", "_resync", "_join"}
 
 
 def test_t2_only_task_groups_start_tasks() -> None:

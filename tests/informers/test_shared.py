@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from informers import Added, Delta, Inconsistent, NotSynced, ObjectKey, Resource, Updated, check_consistency
+from informers.shared import FIRST_SHARE
 from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WHOLE_NOTES, WIDGETS, Rig, describe, make_api, noted
 from tests.support.fakeapi import Answer, FakeApi
 from tests.support.virtualtime import run_virtual
@@ -361,6 +362,41 @@ def test_t8_a_large_collection_is_told_in_shares_and_handlers_may_join_meanwhile
             await rig.settle()
             assert len(rig.deltas) == len(late) == 2501
             assert len(set(late)) == 2501
+
+    run_virtual(main())
+
+
+def test_t8_who_joins_late_is_given_many_rows_in_turns_and_each_object_from_its_beginning_on() -> None:
+    async def main() -> None:
+        rig = Rig(populated(*(f"d{number:04}" for number in range(2500))))
+        async with rig.running():
+            told: list[str] = []
+            late = rig.informer.add_handler(lambda delta: told.append(describe(delta)), name="late")
+            assert told == [f"+d{number:04}!" for number in range(FIRST_SHARE)]
+            assert not late.has_synced
+            for name in ("d0001", "d2000", "d2001", "d2002"):
+                rig.api.update(DEPLOYMENTS, ObjectKey("ns", name), annotations=noted("newer"))
+            for name in ("d0000", "d2001", "d2002"):
+                rig.api.delete(DEPLOYMENTS, ObjectKey("ns", name))
+            rig.api.create(DEPLOYMENTS, "d2002", annotations=noted("again"))
+            before = len(told)
+            while not late.has_synced:  # as the loop goes, turn by turn
+                await asyncio.sleep(0)
+                assert len(told) - before <= 1000 + 10
+                before = len(told)
+            await late.wait_synced()
+            await rig.settle()
+            assert [one for one in told if one in ("~d0001", "-d0000")] == ["~d0001", "-d0000"]
+            assert [one.rstrip("!") for one in told if one.endswith(("d2000", "d2000!"))] == ["+d2000"]
+            assert [one for one in told if "d2001" in one] == []
+            assert [one for one in told if "d2002" in one] == ["+d2002"]
+            assert len(told) == 2500 - 2 + 2 + 1
+
+            gone = rig.informer.add_handler(lambda delta: told.append("!"), name="leaves while it waits")
+            gone.remove()
+            await gone.wait_synced()
+            await rig.settle()
+            assert told.count("!") == FIRST_SHARE
 
     run_virtual(main())
 

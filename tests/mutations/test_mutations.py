@@ -14,7 +14,7 @@ from tools.mutations.mutation import Edit, Mutation, Stale, mutation
 from tools.mutations.trial import ROOT, Unsound, Verdict, try_all
 
 S6 = "tests/informers/test_store.py::test_s6_an_equal_relisted_row_is_not_an_update_but_its_version_is_kept"
-TELLS_ALL = ("informers/store.py", "                elif old != new:", "                elif old is not new:")
+TELLS_ALL = ("informers/store.py", "            elif before != new:", "            elif before is not new:")
 
 
 def test_every_defect_is_in_the_catalogue_once() -> None:

@@ -105,8 +105,8 @@ INFORMER: tuple[Mutation, ...] = (
         "A handler that joins late sees nothing of what is there.",
         (
             "informers/shared.py",
-            "        for row in rows:\n            self._call(registration, Added(row, initial=True))\n",
-            "",
+            "            self._call(registration, Added(row, initial=True))\n        registration.postpone(rows)\n",
+            "            pass\n",
         ),
         tests=(f"{_SHARED}test_h4_a_late_handler_is_given_what_is_there_and_then_what_happens",),
     ),
@@ -161,7 +161,11 @@ INFORMER: tuple[Mutation, ...] = (
     mutation(
         "P11a",
         "Nobody can tell whether a handler has been given the initial objects.",
-        ("informers/shared.py", "        return self._informer.has_synced", "        return True"),
+        (
+            "informers/registration.py",
+            "        return self._origin.has_synced and not self._pending",
+            "        return True",
+        ),
         tests=(f"{_SHARED}test_h6_a_handler_is_synced_when_it_was_given_the_initial_rows",),
     ),
     mutation(
