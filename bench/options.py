@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("sync", "events", "memory", "latency", "rollout", "restart", "queue", "overrides")
+GROUPS = ("sync", "many", "events", "memory", "latency", "rollout", "restart", "queue", "overrides")
 _COUNTS = {
     "objects": (10_000, "Deployments in the cluster"),
     "annotated": (1_000, "of these, how many ask for backup"),

@@ -14,7 +14,7 @@ from bench.figures import Figure, markdown
 from bench.fleet import Fleet
 from bench.measures.churn import churn
 from bench.measures.coldsync import cold_sync, memory, stalls
-from bench.measures.events import events
+from bench.measures.events import events, many_objects
 from bench.measures.latency import latency
 from bench.measures.overrides import overrides
 from bench.measures.restart import restart
@@ -25,7 +25,7 @@ from bench.progress import Progress
 from bench.scene import Scene
 from tools.controlplane import ControlPlane
 
-_ON_A_CLUSTER = frozenset({"sync", "events", "memory", "latency", "rollout", "restart"})
+_ON_A_CLUSTER = frozenset({"sync", "many", "events", "memory", "latency", "rollout", "restart"})
 _WITH_TARGETS = frozenset({"latency", "rollout", "restart"})
 
 
@@ -61,6 +61,9 @@ class Run:
             with self._group("sync"):
                 self.figures += cold_sync(scene, progress, rounds=options.rounds)
                 self.figures += stalls(scene, progress, rounds=options.rounds)
+        if "many" in options.only:
+            with self._group("many"):
+                self.figures += many_objects(scene, progress, rounds=options.rounds)
         if "events" in options.only:
             with self._group("events"):
                 self.figures += events(scene, progress, rounds=options.rounds)

@@ -22,6 +22,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from bench import stalls
+from controller.manager import GC_THRESHOLDS
 from informers import (
     AiohttpTransport,
     Credentials,
@@ -99,6 +100,10 @@ if __name__ == "__main__":
         access = load_credentials(sys.argv[1])
         access.ssl_context()
         meter = stalls.install(Path(folder) / "stalls") if sys.argv[2] == "stall" else None
+        if meter is not None:
+            # As the operator does.
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
         if sys.argv[2] == "memory":
             tracemalloc.start()
         result = asyncio.run(main(access, sys.argv[2]))

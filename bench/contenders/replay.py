@@ -1,8 +1,9 @@
-"""A server that sends one watch, as fast as it is read: python -m bench.contenders.replay CERTIFICATE KEY FILE
+"""A server that sends one watch, as fast as it is read: python -m bench.contenders.replay CERTIFICATE KEY FILE WHAT
 
-FILE has events as lines, as an API server wrote them. The answer is a streaming list without any objects; half a second
-after it, when a client is done with that, come all events. Each one is a chunk and a TLS record of its own, as from a
-kube-apiserver. The port is printed, and clients are served one after the other until standard input ends.
+FILE has events as lines, as an API server wrote them. WHAT is `list`, and they are the objects of a streaming list, or
+`changes`: the list has no objects, and the events come half a second after it, when a client is done with that. Each is
+a chunk and a TLS record of its own, as from a kube-apiserver. The port is printed, and clients are served one after the
+other until standard input ends.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ END = (
 _PAUSE = 0.5
 
 
-def main(certificate: str, key: str, file: Path) -> None:
+def main(certificate: str, key: str, file: Path, what: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     chunks = [_chunk(line) for line in file.read_bytes().splitlines(keepends=True)]
+    first, then = (chunks, []) if what == "list" else ([], chunks)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)
-        threading.Thread(target=_serve, args=(listening, context, chunks), daemon=True).start()
+        threading.Thread(target=_serve, args=(listening, context, [*first, _chunk(END)], then), daemon=True).start()
         sys.stdin.read()
 
 
-def _serve(listening: socket.socket, context: ssl.SSLContext, chunks: list[bytes]) -> None:
+def _serve(listening: socket.socket, context: ssl.SSLContext, first: list[bytes], then: list[bytes]) -> None:
     while True:
         plain, _ = listening.accept()
         try:
@@ -41,9 +43,11 @@ def _serve(listening: socket.socket, context: ssl.SSLContext, chunks: list[bytes
                 request = b""
                 while b"\r\n\r\n" not in request:
                     request += stream.recv(65536)
-                stream.sendall(HEAD + _chunk(END))
+                stream.sendall(HEAD)
+                for chunk in first:
+                    stream.sendall(chunk)
                 sleep(_PAUSE)
-                for chunk in chunks:
+                for chunk in then:
                     stream.sendall(chunk)
                 stream.recv(1)  # until the client leaves
         except OSError:
@@ -55,4 +59,4 @@ def _chunk(data: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4])

@@ -42,7 +42,7 @@ KOPF: tuple[Mutation, ...] = (
     mutation(
         "K3b",
         "The objects of users are written to.",
-        ("controller/applier.py", "        if resource.group != GROUP:", "        if False:"),
+        ("controller/applier.py", "        if resource.group != GROUP and resource != SECRET:", "        if False:"),
         tests=("tests/controller/test_applier.py::test_kinds_that_are_not_ours_are_never_written",),
     ),
     mutation(
