@@ -80,7 +80,7 @@ cluster: venv controlplane ## Run a one-node Kubernetes in namespaces of its own
 
 e2e: venv controlplane gotools ## Install the chart on a node and try it (TRIALS=20: all; KUBECONFIG=... IMAGE=...: yours)
 	@AUTOBACKUP_E2E_KUBECONFIG='$(KUBECONFIG)' AUTOBACKUP_E2E_IMAGE='$(IMAGE)' AUTOBACKUP_E2E_TRIALS='$(TRIALS)' \
-	  $(BIN)/python -m pytest $(if $(KUBECONFIG),tests/e2e/chart,tests/e2e) $(ARGS)
+	  $(BIN)/python -m pytest $(if $(TRIALS),-o faulthandler_timeout=3600) tests/e2e $(ARGS)
 
 crds: venv ## Write manifests/crds
 	$(BIN)/python -m tools.crds

@@ -57,10 +57,8 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture(scope="package")
-def figures(place: Place) -> Iterator[Figures]:
-    found = Figures()
-    yield found
-    found.write(kubernetes=json.loads(place.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"])
+def figures(place: Place) -> Figures:
+    return Figures(kubernetes=json.loads(place.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"])
 
 
 @pytest.fixture(scope="package")

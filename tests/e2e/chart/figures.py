@@ -27,7 +27,8 @@ _TOGETHER = 1.0
 class Figures:
     """Samples by title, with their unit and the goal for the worst but one in a hundred."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, kubernetes: str) -> None:
+        self._kubernetes = kubernetes
         self._samples: dict[str, list[float]] = {}
         self._others: dict[str, list[float]] = {}
         self._about: dict[str, dict[str, Any]] = {}
@@ -39,6 +40,7 @@ class Figures:
         self._samples.setdefault(title, []).append(round(sample, 4))
         self._others.setdefault(title, []).append(self._company_since_the_last())
         self._about[title] = {"unit": unit, "goal": goal}
+        self._write()  # at once: a run may end before its time
 
     def _company_since_the_last(self) -> float:
         """What is written down together was measured together."""
@@ -48,10 +50,8 @@ class Figures:
             self._since = monotonic()
         return self._share
 
-    def write(self, *, kubernetes: str, path: Path = FILE) -> None:
-        if not self._samples:
-            return
-        known: dict[str, Any] = json.loads(path.read_text())["figures"] if path.exists() else {}
+    def _write(self) -> None:
+        known: dict[str, Any] = json.loads(FILE.read_text())["figures"] if FILE.exists() else {}
         measured = {"date": datetime.now(UTC).date().isoformat(), "commit": revision()[:12]}
         for title, samples in self._samples.items():
             others = self._others[title]
@@ -63,6 +63,6 @@ class Figures:
                 **measured,
                 "samples": samples,
             }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        machine = describe({"kubernetes": kubernetes})
-        path.write_text(json.dumps({"machine": machine, "figures": known}, indent=2) + "\n")
+        FILE.parent.mkdir(parents=True, exist_ok=True)
+        machine = describe({"kubernetes": self._kubernetes})
+        FILE.write_text(json.dumps({"machine": machine, "figures": known}, indent=2) + "\n")
