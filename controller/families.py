@@ -139,7 +139,7 @@ INFORMER_SYNCED = _gauge(
 INFORMER_OBJECTS = _gauge("autobackup_informer_objects", "Objects in the cache of a resource.", "resource")
 INFORMER_LAST_EVENT = _gauge(
     "autobackup_informer_last_event_timestamp_seconds",
-    "Unix time of the last event or bookmark of a resource's watch.",
+    "Unix time when a resource's watch was last heard of: an event, a bookmark, or that it was opened.",
     "resource",
 )
 WATCH_RESTARTS = _counter(

@@ -42,6 +42,10 @@ class WatchReport(InformerObserver):
             for reason in RESTART_REASONS:
                 self._restarts.labels(resource.plural, reason)
 
+    def watch_started(self, resource: Resource, namespace: str) -> None:
+        # A server sends nothing about a kind that is quiet since it started, but it was heard just now.
+        self._heard(resource)
+
     def watch_ended(self, resource: Resource, namespace: str, *, reason: str, events: int, seconds: float) -> None:
         self._restarts.labels(resource.plural, _restart_reason(reason)).inc()
         _log.debug(
@@ -97,6 +101,9 @@ class WatchReport(InformerObserver):
         )
 
     def events(self, resource: Resource, counts: Mapping[str, int]) -> None:
+        self._heard(resource)
+
+    def _heard(self, resource: Resource) -> None:
         self._last_event.labels(resource.plural).set(self._clock.wall().timestamp())
 
     def objects(self, resource: Resource, count: int) -> None:

@@ -13,7 +13,7 @@ from informers.errors import Forbidden
 from tests.support.virtualtime import START, VirtualClock, run_virtual
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
-LEFT = frozenset({"watch_started", "suppressed", "undecodable"})
+LEFT = frozenset({"suppressed", "undecodable"})
 """Reports that nobody could act upon; the debug page of informers shows what stands behind them."""
 
 
@@ -44,6 +44,19 @@ def test_h12_what_an_informer_reports_is_exported() -> None:
 
     with structlog.testing.capture_logs():
         run_virtual(main())
+
+
+def test_c6_a_watch_that_was_opened_was_heard_of_although_its_kind_is_quiet() -> None:
+    async def main() -> None:
+        metrics, clock = Metrics(version="test"), VirtualClock()
+        report = WatchReport(metrics, clock)
+        report.events(DEPLOYMENTS, {"ADDED": 1})
+        clock.suspend(1000)
+        report.watch_started(DEPLOYMENTS, "")
+        heard = metrics.registry.get_sample_value(f.INFORMER_LAST_EVENT.name, {"resource": "deployments"})
+        assert heard == START.timestamp() + 1000
+
+    run_virtual(main())
 
 
 def test_h12_every_report_of_an_informer_is_taken_or_left_on_purpose() -> None:
