@@ -151,10 +151,13 @@ def examples(kind: str) -> Iterator[Object]:
             for number, provider in enumerate(PROVIDERS):
                 handler = list(HANDLERS)[number % len(HANDLERS)]
                 spaces = {"backupNamespace": "backup", "repoNamespace": "storage"}
-                allowed = {"allowedNamespaces": {"names": ["web"], "selector": _SELECTOR}}
-                yield _object(
-                    kind, {**_storage(provider), **_backup(handler), **spaces, **allowed, **_RULES_OF_OVERRIDES}
-                )
+                ours = {
+                    "allowedNamespaces": {"names": ["web"], "selector": _SELECTOR},
+                    "targetKinds": ["PersistentVolumeClaim", "Deployment"],
+                }
+                if number:  # the first has variables in the name of its Secret, where that is tried
+                    ours["storageSecret"] = {"source": {"namespace": "vault", "name": "bucket"}}
+                yield _object(kind, {**_storage(provider), **_backup(handler), **spaces, **ours, **_RULES_OF_OVERRIDES})
         case "BackupConfiguration":
             for handler in HANDLERS:
                 target = {

@@ -48,6 +48,16 @@ SPOILED: dict[str, Spoil] = {
     "must be the name of a namespace": becomes("not.a.namespace"),
     "name exactly one storage provider": lambda good: {**good, "b2": {"bucket": "b"}, "swift": {"container": "c"}},
     "storageSecretName is missing": without("storageSecretName"),
+    "must be one name without variables": lambda good: {
+        **good,
+        "backend": {**good["backend"], "storageSecretName": "storage-${TARGET_NAME}"},
+        "storageSecret": {"source": {"namespace": "vault", "name": "bucket"}},
+    },
+    "must differ for each repository": lambda good: {
+        **good,
+        "storageSecret": {"source": {"namespace": "vault", "name": "bucket"}, "passwordPerRepository": True},
+    },
+    "must not name a kind twice": twice,
     "endpoint must be a host": becomes("ftp://storage.example.com"),
     "url must start with": becomes("sftp://storage.example.com"),
     "url is missing": becomes({}),
