@@ -34,7 +34,7 @@ async def seed(plane: ControlPlane, connection: Connection, fleet: Fleet) -> Non
     """All Deployments of the fleet; its namespaces are there already."""
     names = fleet.namespace_names
     first = {fleet.asks(number): number for number in reversed(range(fleet.objects))}
-    async with aiohttp.ClientSession(base_url=plane.etcd_url) as etcd:
+    async with aiohttp.ClientSession(base_url=plane.etcd.url) as etcd:
         models = {}
         for asks, number in first.items():
             namespace = names[number % len(names)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import create_namespace, grant, remove_namespace, unique_name
+from tests.support.link import Link
 from tools.controlplane import (
     ApiClient,
     ApiFailure,
@@ -236,6 +237,54 @@ def test_a_continue_token_expires_with_compaction_and_restart(breakable: Control
 
 
 @pytest.mark.cluster
+def test_etcd_goes_back_to_an_older_copy(breakable: ControlPlane) -> None:
+    admin = breakable.client()
+    admin.apply(config_map("then", "default", x="1"))
+    copied = breakable.etcd.copy()
+    newest = admin.apply(config_map("then", "default", x="2"))["metadata"]["resourceVersion"]
+    admin.apply(config_map("later", "default"))
+    breakable.restore_etcd(copied)
+    assert admin.find("v1/ConfigMap", "later", namespace="default") is None
+    found = admin.get("v1/ConfigMap", "then", namespace="default")
+    assert found["data"] == {"x": "1"}
+    assert int(found["metadata"]["resourceVersion"]) < int(newest)
+    admin.apply(config_map("then", "default", x="3"))
+
+
+@pytest.mark.cluster
+def test_another_certificate_is_not_the_one_that_was_trusted(breakable: ControlPlane, tmp_path: Path) -> None:
+    old = tmp_path / "old.crt"
+    old.write_bytes(breakable.apiserver.ca_file.read_bytes())
+    breakable.apiserver.stop()
+    breakable.apiserver.renew_certificate()
+    breakable.apiserver.start()
+    assert breakable.client().get("v1/Namespace", "default")
+    admin = breakable.users["admin"]
+    with (
+        pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY"),
+        ApiClient(breakable.url, token=admin.token, ca=old) as trusting,
+    ):
+        trusting.request("GET", "/version")
+
+
+@pytest.mark.cluster
+def test_a_server_whose_way_to_etcd_is_held_up_falls_behind(breakable: ControlPlane) -> None:
+    with Link(breakable.etcd.url) as link:
+        second = breakable.second_apiserver(etcd_url=link.url)
+        late = second.client("admin")
+        breakable.client().apply(config_map("behind", "default", x="1"))
+        path = "/api/v1/namespaces/default/configmaps/behind"
+        newer = {"resourceVersion": "0"}
+        wait_for(lambda: late.request("GET", path, query=newer), 10, what="the second server to know it")
+        link.pause()
+        breakable.client().apply(config_map("behind", "default", x="2"))
+        assert late.request("GET", path, query=newer)["data"] == {"x": "1"}
+        link.resume()
+        wait_for(lambda: late.request("GET", path, query=newer)["data"] == {"x": "2"}, 30, what="it to catch up")
+        second.kill9()
+
+
+@pytest.mark.cluster
 def test_two_api_servers_serve_the_same_objects(breakable: ControlPlane) -> None:
     second = breakable.second_apiserver()
     breakable.client().apply(config_map("both", "default", from_="first"))
@@ -281,7 +330,7 @@ def test_a_killed_owner_leaves_no_process_and_no_folder() -> None:
         "import sys, time\n"
         "from tools.controlplane import ControlPlane\n"
         "plane = ControlPlane(); plane.start()\n"
-        "print(plane.folder, plane.etcd.pid, plane.apiserver.process.pid, flush=True)\n"
+        "print(plane.folder, plane.etcd.process.pid, plane.apiserver.process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:

@@ -108,7 +108,7 @@ def start(settings: Settings, folder: Path, programs: dict[str, Process]) -> Con
     # In the cluster's folder, where it is seen from outside: audit log, certificate, logs.
     plane = ControlPlane(assets=Path(settings.control_plane), apiserver_flags=flags, users=COMPONENTS, root=folder)
     plane.start()
-    programs["kube-apiserver"], programs["etcd"] = plane.apiserver.process, plane.etcd
+    programs["kube-apiserver"], programs["etcd"] = plane.apiserver.process, plane.etcd.process
     plane.start_controllers(["*"], flags={"use-service-account-credentials": "true"})
     kubeconfigs = {name: plane.kubeconfig(name) for name in COMPONENTS}
     for name, argv in node.commands(Path(settings.node_programs), kubeconfigs).items():

@@ -17,9 +17,7 @@ from pathlib import Path
 from tools.controlplane.audit import AuditLog
 from tools.controlplane.client import ApiClient, ApiFailure, ApiUnreachable
 from tools.controlplane.identity import User, write_kubeconfig
-from tools.controlplane.process import ControlPlaneError, Process, free_port
-
-Flags = Mapping[str, str | Sequence[str] | None]
+from tools.controlplane.process import ControlPlaneError, Flags, Process, flag_arguments, free_port
 
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -27,17 +25,6 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-
-
-def flag_arguments(defaults: Flags, overrides: Flags) -> list[str]:
-    """Command-line flags: `overrides` win; None takes a flag away; a list repeats it."""
-    arguments: list[str] = []
-    for name, value in {**defaults, **overrides}.items():
-        if value is None:
-            continue
-        values = [value] if isinstance(value, str) else value
-        arguments += [f"--{name}={each}" for each in values]
-    return arguments
 
 
 class ApiServer:
@@ -178,6 +165,11 @@ class ApiServer:
         if flags is not None:
             self.flags = dict(flags)
         self.start(timeout=timeout)
+
+    def renew_certificate(self) -> None:
+        """Another certificate by another issuer, from the next start on; whoever trusts the old one is locked out."""
+        for file in (self.ca_file, self.key_file):
+            file.unlink()
 
     def close(self) -> None:
         for client in self._clients:

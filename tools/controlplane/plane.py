@@ -11,20 +11,16 @@ Synchronous on purpose, for pytest fixtures and scripts. Asynchronous code talks
 from __future__ import annotations
 
 import atexit
-import json
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from tools.controlplane.apiserver import ApiServer, Flags, flag_arguments
+from tools.controlplane.apiserver import ApiServer
 from tools.controlplane.audit import AuditLog
 from tools.controlplane.build import binaries
 from tools.controlplane.client import ApiClient
+from tools.controlplane.etcd import Etcd
 from tools.controlplane.identity import User, signing_key, standard_users, token_file
-from tools.controlplane.process import ControlPlaneError, Process, free_port
+from tools.controlplane.process import ControlPlaneError, Flags, Process, flag_arguments
 from tools.controlplane.workdir import WorkDir
 
 GARBAGE_COLLECTION = ("garbage-collector-controller", "namespace-controller")
@@ -50,8 +46,7 @@ class ControlPlane:
         self._etcd_flags = dict(etcd_flags or {})
         self._audit = audit
         self._workdir: WorkDir | None = None
-        self._etcd: Process | None = None
-        self._etcd_url = ""
+        self._etcd: Etcd | None = None
         self._servers: list[ApiServer] = []
         self._controllers: Process | None = None
 
@@ -81,7 +76,8 @@ class ControlPlane:
         try:
             (self.folder / "tokens.csv").write_text(token_file(self.users.values()))
             (self.folder / "service-account.key").write_text(signing_key())
-            self._start_etcd()
+            self._etcd = Etcd(self.program("etcd"), self.folder, flags=self._etcd_flags)
+            self._etcd.start()
             self._servers.append(self._new_server("kube-apiserver", self._apiserver_flags))
             self.apiserver.start_on_free_port()
         except BaseException:
@@ -98,7 +94,7 @@ class ControlPlane:
             server.close()
         self._servers.clear()
         if self._etcd is not None:
-            self._etcd.kill()
+            self._etcd.process.kill()
             self._etcd = None
         if self._workdir is not None:
             self._workdir.remove()
@@ -123,62 +119,17 @@ class ControlPlane:
     # -- etcd --------------------------------------------------------------------------------------
 
     @property
-    def etcd_url(self) -> str:
-        """Where etcd answers, gRPC and its gateway in JSON alike."""
-        return self._etcd_url
-
-    def _start_etcd(self) -> None:
-        for left in (3, 2, 1):
-            self._etcd_url = f"http://127.0.0.1:{free_port()}"
-            peer_url = f"http://127.0.0.1:{free_port()}"
-            defaults: Flags = {
-                "data-dir": str(self.folder / f"etcd-{left}"),
-                "listen-client-urls": self._etcd_url,
-                "advertise-client-urls": self._etcd_url,
-                "listen-peer-urls": peer_url,
-                "initial-advertise-peer-urls": peer_url,
-                "initial-cluster": f"default={peer_url}",
-                "unsafe-no-fsync": "true",
-                "log-level": "warn",
-            }
-            argv = [str(self.program("etcd")), *flag_arguments(defaults, self._etcd_flags)]
-            self._etcd = Process("etcd", argv, log=self.folder / "etcd.log")
-            self._etcd.start()
-            try:
-                self._wait_for_etcd()
-            except ControlPlaneError:
-                self._etcd.kill()
-                if left == 1 or "address already in use" not in self._etcd.last_lines():
-                    raise
-            else:
-                return
-
-    def _wait_for_etcd(self, timeout: float = 30.0) -> None:
-        assert self._etcd is not None
-        deadline = time.monotonic() + timeout
-        while self._etcd.running and time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(self._etcd_url + "/readyz", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.03)
-        raise ControlPlaneError(
-            f"etcd did not become ready (exit code {self._etcd.exit_code}); the end of {self._etcd.log}:\n"
-            f"{self._etcd.last_lines()}"
-        )
-
-    @property
-    def etcd(self) -> Process:
+    def etcd(self) -> Etcd:
         if self._etcd is None:
             raise ControlPlaneError("the control plane was not started")
         return self._etcd
 
     def stall_etcd(self) -> None:
         """etcd hangs: reads of the cache go on, everything else waits until `resume_etcd()`."""
-        self.etcd.suspend()
+        self.etcd.process.suspend()
 
     def resume_etcd(self) -> None:
-        self.etcd.resume()
+        self.etcd.process.resume()
 
     def compact_etcd(self) -> int:
         """Forget all history up to now; returns the revision.
@@ -186,23 +137,25 @@ class ControlPlane:
         The API server serves watches, exact lists and continue tokens from its own cache, which remembers
         longer: 410 comes after a `restart()`.
         """
-        revision = int(self._ask_etcd("kv/range", {"key": "AA=="})["header"]["revision"])
-        self._ask_etcd("kv/compaction", {"revision": str(revision), "physical": True})
-        return revision
+        return self.etcd.compact()
 
-    def _ask_etcd(self, call: str, body: Mapping[str, Any]) -> Any:
-        request = urllib.request.Request(f"{self._etcd_url}/v3/{call}", data=json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+    def restore_etcd(self, copied: Path) -> None:
+        """Go back to what `etcd.copy()` gave: every API server is stopped for that, and started again."""
+        running = [server for server in self._servers if server.process.running]
+        for server in running:
+            server.stop()
+        self.etcd.restore(copied)
+        for server in running:
+            server.start()
 
     # -- API servers -------------------------------------------------------------------------------
 
-    def _new_server(self, name: str, flags: Flags) -> ApiServer:
+    def _new_server(self, name: str, flags: Flags, *, etcd_url: str = "") -> ApiServer:
         return ApiServer(
             name=name,
             program=self.program("kube-apiserver"),
             folder=self.folder / name,
-            etcd_url=self._etcd_url,
+            etcd_url=etcd_url or self.etcd.url,
             service_account_key=self.folder / "service-account.key",
             token_file=self.folder / "tokens.csv",
             users=self.users,
@@ -216,10 +169,15 @@ class ControlPlane:
             raise ControlPlaneError("the control plane was not started")
         return self._servers[0]
 
-    def second_apiserver(self, *, flags: Flags | None = None) -> ApiServer:
-        """One more API server on the same etcd, with its own port, certificate and audit log."""
+    def second_apiserver(self, *, flags: Flags | None = None, etcd_url: str = "") -> ApiServer:
+        """One more API server on the same etcd, with its own port, certificate and audit log.
+
+        `etcd_url` may be a way to etcd that somebody can hold up: then this server falls behind the first one.
+        """
         server = self._new_server(
-            f"kube-apiserver-{len(self._servers) + 1}", self._apiserver_flags if flags is None else flags
+            f"kube-apiserver-{len(self._servers) + 1}",
+            self._apiserver_flags if flags is None else flags,
+            etcd_url=etcd_url,
         )
         self._servers.append(server)
         server.start_on_free_port()

@@ -37,6 +37,21 @@ class ControlPlaneError(Exception):
     """A program of the control plane did not do what was asked of it."""
 
 
+Flags = Mapping[str, str | Sequence[str] | None]
+"""Command-line flags by name: None takes a default away, a list repeats the flag."""
+
+
+def flag_arguments(defaults: Flags, overrides: Flags) -> list[str]:
+    """As arguments; `overrides` win."""
+    arguments: list[str] = []
+    for name, value in {**defaults, **overrides}.items():
+        if value is None:
+            continue
+        values = [value] if isinstance(value, str) else value
+        arguments += [f"--{name}={each}" for each in values]
+    return arguments
+
+
 def free_port() -> int:
     """A loopback port nobody listens on, outside the range the kernel takes client ports from.
 
