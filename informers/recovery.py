@@ -94,3 +94,14 @@ def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: b
         again = Restart.RELIST_CONSISTENT if silences >= 2 else Restart.RETRY
         return Recovery(again, routine=again is Restart.RETRY)
     return Recovery(Restart.RETRY, floor=floor)
+
+
+def is_repeated(error: Exception, last: Exception | None) -> bool:
+    """Whether it is the failure that was told last time, worded differently perhaps."""
+    return _identity(error) == _identity(last)
+
+
+def _identity(error: Exception | None) -> tuple[object, ...]:
+    if isinstance(error, ApiError):
+        return (type(error), error.status, error.reason)
+    return (type(error), str(error))

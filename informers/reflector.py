@@ -19,8 +19,8 @@ Invariants:
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.
 - R10: a version that goes backwards (a server whose storage was restored from an older copy, kubernetes#107457) is
-  noticed and answered with a consistent relist; so are two silent streams in a row, where silence is strange: a server
-  sends no bookmarks for a kind of which it has had no event since it started.
+  noticed (also by asking, see `doubt.py`) and answered with a consistent relist; so are two silent streams in a row,
+  where silence is strange: a server sends no bookmarks for a kind of which it has had no event since it started.
 
 Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one step).
 """
@@ -33,13 +33,14 @@ from typing import Generic, TypeVar
 
 from informers.backoff import Backoff
 from informers.clock import Clock
+from informers.doubt import Doubt
 from informers.errors import ApiError, Forbidden, IdleTimeout, NotFound, Unfinished
 from informers.gates import Gates
 from informers.intake import Intake, Sink
 from informers.listing import read_pages
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
-from informers.recovery import Attempt, Recovery, Restart, recover
+from informers.recovery import Attempt, Recovery, Restart, is_repeated, recover
 from informers.replacement import Replacement
 from informers.resource import Resource
 from informers.stream import WatchStream
@@ -114,6 +115,7 @@ class Reflector(Generic[R]):
         self._consistent = True
         self._silences = self._unfinished = self._refusals = 0
         self._interrupted = False
+        self._doubt = Doubt(transport, resource, namespace=namespace)
         self._repair_at: float | None = None
         self._refresh_wanted = False
         self._reading: asyncio.Timeout | None = None
@@ -266,6 +268,8 @@ class Reflector(Generic[R]):
 
     async def _open(self, revision: str, **extra: str) -> WatchStream:
         await self._close_stream("reopened")
+        if not extra:
+            await self._doubt.settle(revision)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -278,6 +282,7 @@ class Reflector(Generic[R]):
         self._stream = await WatchStream.open(
             self._transport, self._path, query=query, accept=accept, clock=self._clock
         )
+        self._doubt.clear()
         self._observer.watch_started(self.resource, self.namespace)
         return self._stream
 
@@ -300,6 +305,8 @@ class Reflector(Generic[R]):
             async with self._gates.relist if self.synced else self._gates.initial:
                 await (self._streaming_list() if attempt is Attempt.STREAMING_LIST else self._list())
         except Exception as error:  # every failure takes the same way out; cancellation is no Exception (T3)
+            if attempt is Attempt.WATCH and self._stream is None:
+                self._doubt.open_failed(error)
             await self._close_stream(type(error).__name__)
             await self._fail(error, attempt)
 
@@ -330,7 +337,7 @@ class Reflector(Generic[R]):
             self._restart(recovery.restart, attempt, reason=type(error).__name__)
 
     def _remember(self, error: Exception, *, routine: bool) -> None:
-        repeated = _sameness(error) == _sameness(self.last_error)
+        repeated = is_repeated(error, self.last_error)
         if not routine:
             self._observer.attempt_failed(
                 self.resource, self.namespace, error=error, retry_in=self._delay, repeated=repeated
@@ -392,9 +399,3 @@ class Reflector(Generic[R]):
         else:
             await self._clock.sleep(self._delay)
         self.state = self._after_rest
-
-
-def _sameness(error: Exception | None) -> tuple[object, ...]:
-    if isinstance(error, ApiError):
-        return (type(error), error.status, error.reason)
-    return (type(error), str(error))

@@ -330,6 +330,21 @@ def test_a_version_of_the_future_is_watched_in_silence(run: Runner) -> None:
     run(test)
 
 
+def test_a_version_of_the_future_is_refused_to_a_list_that_may_not_be_older(run: Runner) -> None:
+    """However little of the list is asked for."""
+
+    async def test(world: World) -> None:
+        for number in range(3):
+            world.create(f"c{number}")
+        version = (await read_list(world))["metadata"]["resourceVersion"]
+        fresh = {"limit": "1", "resourceVersionMatch": "NotOlderThan"}
+        assert len((await read_list(world, resourceVersion=version, **fresh))["items"]) in (1, 3)
+        with pytest.raises(ResourceVersionTooLarge):
+            await read_list(world, resourceVersion="999999999999", **fresh)
+
+    run(test)
+
+
 def test_a_kind_that_is_not_served(run: Runner) -> None:
     async def test(world: World) -> None:
         with pytest.raises(NotFound):

@@ -52,6 +52,9 @@ class Answer:
     plain: bool = False
 
 
+TOO_LARGE = Answer(504, "Timeout", "Too large resource version", causes=("ResourceVersionTooLarge",))
+
+
 @dataclass(frozen=True, slots=True)
 class Refuse:
     """Nobody listens."""
@@ -277,8 +280,8 @@ class FakeApi:
                 message = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
                 raise _refusal(stream.attempt, Answer(422, "Invalid", message))
             if wanted > self.revision:
-                causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
-                too_large = wirejson.status(504, "Timeout", "Too large resource version", causes=causes)
+                causes = [{"reason": cause, "message": TOO_LARGE.message} for cause in TOO_LARGE.causes]
+                too_large = wirejson.status(TOO_LARGE.code, TOO_LARGE.reason, TOO_LARGE.message, causes=causes)
                 stream.push(wirejson.event("ERROR", too_large))
                 stream.spoil(ALL_BYTES, "end")
                 return
@@ -307,6 +310,8 @@ class FakeApi:
         self, attempt: str, served: Served, namespace: str, query: Mapping[str, str], accept: str
     ) -> dict[str, Any]:
         limit = int(query.get("limit") or 0)
+        if query.get("resourceVersionMatch") == "NotOlderThan" and int(query["resourceVersion"]) > self.revision:
+            raise _refusal(attempt, TOO_LARGE)
         if query.get("continue"):
             # Later pages are of the time of the first one, as long as history reaches back to it.
             revision, documents = self._continued[query["continue"]]

@@ -52,10 +52,16 @@ GAPS: tuple[Mutation, ...] = (
         tests=(f"{_READING}test_r6_a_server_without_streaming_lists_is_listed_and_not_asked_again_for_hours",),
     ),
     mutation(
-        "G6",
+        "G6a",
         "A server whose storage went back in time is not noticed.",
         ("informers/intake.py", "        if is_older(number, self._number):", "        if False:"),
         tests=(f"{_WATCHING}test_r10_storage_restored_from_an_older_copy_is_noticed_by_a_bookmark",),
+    ),
+    mutation(
+        "G6b",
+        "A server that answers after an outage is watched from a version that it may not have.",
+        ("informers/doubt.py", "        if self._raised:", "        if False:"),
+        tests=(f"{_WATCHING}test_r10_storage_restored_from_an_older_copy_is_noticed_before_its_versions_catch_up",),
     ),
     mutation(
         "G7",
