@@ -3,7 +3,7 @@
 Contract: `load` finds the server and the credentials once, or raises `CredentialsError` that names what it
 looked at. In order: an explicit kubeconfig or context; the service account of the pod we run in;
 `$KUBECONFIG` or `~/.kube/config`. What comes back renews itself: a mounted token is read again each minute,
-and at once after a 401.
+and at once after a 401; so are certificates, and when the server's is not accepted.
 
 Invariants: this is the only module that imports `kubernetes`, and only when a kubeconfig is read, because
 that import costs half a second and 55 MB. A token never travels over plain HTTP except to this machine
@@ -61,8 +61,8 @@ class Credentials(Protocol):
         """A proxy that the source itself prescribes."""
         ...
 
-    def ssl_context(self) -> SSLContext | None:
-        """The context for new connections; None for plain HTTP."""
+    def ssl_context(self, *, fresh: bool = False) -> SSLContext | None:
+        """The context for new connections; None for plain HTTP. `fresh` after a certificate was not accepted."""
         ...
 
     async def authorization(self, *, fresh: bool = False) -> str | None:
@@ -109,8 +109,8 @@ class StaticCredentials:
         self._token = token
         self._tls = TlsFiles(RealClock(), ca_file=ca_file, cert_file=cert_file, key_file=key_file, verify=verify)
 
-    def ssl_context(self) -> SSLContext | None:
-        return self._tls.context() if self.server_url.startswith("https:") else None
+    def ssl_context(self, *, fresh: bool = False) -> SSLContext | None:
+        return self._tls.context(fresh=fresh) if self.server_url.startswith("https:") else None
 
     async def authorization(self, *, fresh: bool = False) -> str | None:
         return f"Bearer {self._token}" if self._token else None
@@ -142,8 +142,8 @@ class InClusterCredentials:
         """Whether this process runs in a pod with a service account."""
         return bool(environ.get("KUBERNETES_SERVICE_HOST")) and (folder / "token").is_file()
 
-    def ssl_context(self) -> SSLContext | None:
-        return self._tls.context()
+    def ssl_context(self, *, fresh: bool = False) -> SSLContext | None:
+        return self._tls.context(fresh=fresh)
 
     async def authorization(self, *, fresh: bool = False) -> str | None:
         now = self._clock.monotonic()
@@ -182,8 +182,8 @@ class KubeconfigCredentials:
         self.tls_server_name: str | None = getattr(configuration, "tls_server_name", None) or None
         self.proxy_url: str | None = getattr(configuration, "proxy", None) or None
 
-    def ssl_context(self) -> SSLContext | None:
-        return self._tls.context() if self.server_url.startswith("https:") else None
+    def ssl_context(self, *, fresh: bool = False) -> SSLContext | None:
+        return self._tls.context(fresh=fresh) if self.server_url.startswith("https:") else None
 
     async def authorization(self, *, fresh: bool = False) -> str | None:
         if fresh or self._clock.monotonic() - self._read_at >= REREAD_SECONDS:

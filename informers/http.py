@@ -2,8 +2,8 @@
 
 Contract: see transport.py. On top of it: responses are asked for uncompressed (R25; the CPU on both sides
 costs more than a cluster's network), connecting is bounded by 10 s, a 401 re-reads the credentials and sends
-the request once more (R17), redirects are not followed (the token is for this server alone), and each answer
-is reported to `observer`.
+the request once more (R17), a certificate that is not accepted has them read again for the next request, redirects
+are not followed (the token is for this server alone), and each answer is reported to `observer`.
 
 Invariants: one connection pool for all requests and streams; a stream's connection is closed when it is left,
 never reused half-read; a connection that is closed, or whose process ends, takes along what was not delivered;
@@ -35,6 +35,7 @@ from informers.transport import Response
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 60.0
+RENEW_SECONDS = 5.0
 # Large pieces, because a cold sync arrives at 100 MB/s; it also bounds what lies undecoded (T8).
 READ_BUFFER = 256 * 1024
 ERROR_BODY_LIMIT = 64 * 1024
@@ -66,6 +67,7 @@ class AiohttpTransport:
         self._clock = clock or RealClock()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        self._doubted_at: float | None = None
         self._host = urlsplit(credentials.server_url).netloc
         self._proxy = credentials.proxy_url or proxy_for(
             credentials.server_url, os.environ if environ is None else environ
@@ -135,10 +137,11 @@ class AiohttpTransport:
         url = self._credentials.server_url + path
         if query:
             url = f"{url}?{urlencode(query, quote_via=quote)}"
-        for fresh in (False, True):
+        fresh = self._is_doubtful()
+        for again in (False, True):
             try:
-                authorization = await self._credentials.authorization(fresh=fresh)
-                context = self._credentials.ssl_context()
+                authorization = await self._credentials.authorization(fresh=fresh or again)
+                context = self._credentials.ssl_context(fresh=fresh or again)
             except (CredentialsError, OSError) as error:
                 raise TransportError(attempt, reason="Credentials", message=str(error)) from error
             if authorization:
@@ -149,9 +152,18 @@ class AiohttpTransport:
             if response.status < 300:
                 return response
             refusal = await _refusal(attempt, response)
-            if response.status != 401 or fresh:
+            if response.status != 401 or again:
                 raise refusal
         raise AssertionError("a second 401 was raised above")
+
+    def _is_doubtful(self) -> bool:
+        """Whether to read credentials anew: the server's certificate is not accepted, and its issuer may be another one
+        since. Not with each of many requests that fail: a kubeconfig may name a program to run."""
+        now = self._clock.monotonic()
+        if self._doubted_at is None or now - self._doubted_at < RENEW_SECONDS:
+            return False
+        self._doubted_at = now
+        return True
 
     async def _send_once(
         self,
@@ -183,7 +195,10 @@ class AiohttpTransport:
                 **extra,
             )
             code = str(response.status)
+            self._doubted_at = None
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorCertificateError) and self._doubted_at is None:
+                self._doubted_at = float("-inf")
             raise no_answer(attempt, error) from error
         finally:
             self._observe(method, self._host, code, self._clock.monotonic() - started)

@@ -3,8 +3,8 @@
 Contract: `TlsFiles.context()` gives one shared `SSLContext` and builds a new one when a file changed on disk
 (T7). Requests in flight keep the old context; new connections take the new one, so nothing is cut.
 
-Invariant: `stat` is asked at most once a minute; a rotation of the cluster's CA is noticed within that time
-(R17).
+Invariant: `stat` is asked once a minute, and when somebody has a reason to doubt; a rotation of the cluster's CA is
+noticed within that time (R17).
 
 Source of the idea: client-go `transport/cert_rotation.go` and the gate ClientsAllowCARotation.
 """
@@ -40,10 +40,10 @@ class TlsFiles:
         self._stamp: tuple[tuple[int, int], ...] = ()
         self._checked_at = 0.0
 
-    def context(self) -> ssl.SSLContext:
-        """The context for the files as they are now (give or take a minute)."""
+    def context(self, *, fresh: bool = False) -> ssl.SSLContext:
+        """The context for the files as they are now (give or take a minute, unless it has to be `fresh`)."""
         now = self._clock.monotonic()
-        if self._context is not None and now - self._checked_at < RECHECK_SECONDS:
+        if self._context is not None and not fresh and now - self._checked_at < RECHECK_SECONDS:
             return self._context
         stamp = self._read_stamp()
         if self._context is None or stamp != self._stamp:

@@ -187,8 +187,13 @@ def test_t7_a_context_is_shared_and_built_anew_when_a_file_changed(
     bundle.write_text("another")
     assert files.context() is first, "not looked at more than once a minute"
     clock.now += 61
-    assert files.context() is not first
-    assert len(built) == 2
+    second = files.context()
+    assert second is not first
+    assert files.context(fresh=True) is second, "nothing changed"
+    bundle.unlink()
+    bundle.write_text("a third one")
+    assert files.context(fresh=True) is not second, "somebody has a reason to doubt"
+    assert len(built) == 3
 
 
 def test_kubernetes_is_imported_only_for_a_kubeconfig() -> None:
