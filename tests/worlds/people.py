@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,17 @@ def meddle(name: str) -> Act:
     return _editing(CONFIGURATION, key_of(name), lambda obj: obj["spec"].update(schedule="@yearly"))
 
 
+def make_foreign(name: str) -> Act:
+    """Somebody makes a BackupConfiguration of their own, with the name that ours would have."""
+    made = {
+        "apiVersion": CONFIGURATION.api_version,
+        "kind": CONFIGURATION.kind,
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": {"schedule": "@yearly"},
+    }
+    return lambda server: None if server.look(CONFIGURATION, key_of(name)) else _make(server, copy.deepcopy(made))
+
+
 def collect_garbage(server: ApplyServer) -> None:
     server.collect_garbage()
 
@@ -158,6 +170,16 @@ def has_repository(name: str) -> Callable[[ApplyServer], bool]:
 
 def has_configuration(name: str) -> Callable[[ApplyServer], bool]:
     return lambda server: server.look(CONFIGURATION, key_of(name)) is not None
+
+
+def is_ours(name: str) -> Callable[[ApplyServer], bool]:
+    """Whether the BackupConfiguration of this name is the operator's."""
+
+    def look(server: ApplyServer) -> bool:
+        found = server.look(CONFIGURATION, key_of(name))
+        return found is not None and bool(found["metadata"].get("ownerReferences"))
+
+    return look
 
 
 def is_succeeded(name: str) -> Callable[[ApplyServer], bool]:

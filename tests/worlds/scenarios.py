@@ -83,6 +83,24 @@ SCENARIOS = {
             before=(_BLUEPRINT, p.create(DEPLOYMENT), p.create(PVC)),
         ),
         Scenario(
+            "blueprint replaced at once",
+            (
+                Step("delete", p.delete_blueprint(), once=p.has_configuration("pvc-shop")),
+                Step("again", p.create_blueprint(schedule="@weekly"), after=0.011),
+                Step("another target", p.create(DEPLOYMENT), after=0.0),
+            ),
+            before=(_BLUEPRINT, p.create(PVC)),
+        ),
+        Scenario(
+            "somebody has the name",
+            (
+                Step("target", p.create(PVC)),
+                Step("the other one goes", p.delete_configuration("pvc-shop")),
+                Step("opt out", p.annotate(PVC, blueprint=None), once=p.is_ours("pvc-shop")),
+            ),
+            before=(_BLUEPRINT, p.make_foreign("pvc-shop")),
+        ),
+        Scenario(
             "two blueprints",
             (
                 Step("second", p.annotate(PVC, blueprint="nightly,hourly"), once=p.has_configuration("pvc-shop")),
