@@ -16,7 +16,7 @@ from controller.server import Server, metrics_application
 from controller.values import Address
 from informers.errors import ApiError, TransportError
 from tests.controller.scripted import Asked, ScriptedTransport, failure
-from tests.controller.virtual import StoppedClock
+from tests.support.virtualtime import StoppedClock
 
 LOOPBACK = Address("127.0.0.1", 0)
 ALICE = {"username": "alice", "uid": "u-1", "groups": ["ops", "system:authenticated"], "extra": {"k": ["v"]}}

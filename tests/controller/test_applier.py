@@ -17,7 +17,7 @@ from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, ApplyStatus, Delete
 from reconcilers.secretcopy import SECRET, ApplySecret
 from tests.controller.scripted import Answer, Asked, ScriptedTransport, failure
-from tests.controller.virtual import StoppedClock
+from tests.support.virtualtime import StoppedClock
 
 KEY = ObjectKey("demo", "pvc-data")
 BODY = {

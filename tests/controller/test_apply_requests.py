@@ -7,8 +7,8 @@ from typing import Any
 from controller.applier import Applier
 from reconcilers.plan import Apply, ApplyStatus
 from tests.controller.scripted import Asked, ScriptedTransport
-from tests.controller.virtual import StoppedClock
 from tests.reconcilers.sights import NIGHTLY, SHOP, opted_in
+from tests.support.virtualtime import StoppedClock
 
 
 class Typed(ScriptedTransport):

@@ -9,7 +9,7 @@ from informers.resource import ObjectKey, Resource
 from reconcilers.keys import Key
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.plan import Claim
-from tests.controller.virtual import StoppedClock
+from tests.support.virtualtime import StoppedClock
 
 KEY = Key("Deployment", "demo", "a")
 OTHER = Key("Deployment", "demo", "b")

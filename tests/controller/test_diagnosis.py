@@ -13,7 +13,7 @@ from informers.errors import ApiError, Expired, Forbidden, NotFound, TransportEr
 from informers.resource import Resource
 from reconcilers.kinds import BLUEPRINT, REPOSITORY, TARGETS
 from tests.controller.scripted import ScriptedTransport, failure
-from tests.controller.virtual import LoopClock, run
+from tests.support.virtualtime import LoopClock, run_scenario
 
 DEPLOYMENT = TARGETS["Deployment"].resource
 
@@ -121,4 +121,4 @@ def test_the_version_is_asked_for_again_because_clusters_are_upgraded() -> None:
         assert await version._look()
         assert version.check() is None
 
-    run(scenario)
+    run_scenario(scenario)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from controller.logs import HEAD, Logs
 from controller.redaction import cut, redact, scrub
-from tests.controller.virtual import StoppedClock
+from tests.support.virtualtime import StoppedClock
 
 CANARY = "c4n4ry-Zm9vYmFy"
 

@@ -14,7 +14,7 @@ from controller.metrics import DROP_REASONS, RESULTS, Metrics
 from controller.priorities import BANDS, FAN_OUT
 from controller.workqueue import WorkQueue
 from reconcilers.keys import Key
-from tests.controller.virtual import LoopClock, run
+from tests.support.virtualtime import LoopClock, run_scenario
 
 KEY = Key("Deployment", "shop", "web")
 
@@ -101,7 +101,7 @@ def test_a_queue_is_observed() -> None:
         assert sample(metrics, "workqueue_work_duration_seconds_sum", name="targets") == 3
         assert sample(metrics, "workqueue_unfinished_work_seconds", name="targets") == 0
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_reconciles_count_results_time_and_errors() -> None:
@@ -146,4 +146,4 @@ def test_the_lag_of_the_loop_is_what_a_timer_waited_too_long() -> None:
             task.cancel()
         assert sample(metrics, "autobackup_event_loop_lag_seconds_sum") == pytest.approx(0.3)
 
-    run(scenario)
+    run_scenario(scenario)

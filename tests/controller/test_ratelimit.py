@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from controller.delays import Delays
 from controller.ratelimit import RetryBucket, RetryLimiter, TokenBucket
-from tests.controller.virtual import highest
+from tests.support.virtualtime import highest
 
 
 def test_q4_jitter_is_full() -> None:

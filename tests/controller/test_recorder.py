@@ -23,7 +23,7 @@ from informers.http import AiohttpTransport
 from informers.transport import Response
 from reconcilers.keys import ObjectRef
 from reconcilers.plan import EventIntent
-from tests.controller.virtual import LoopClock, run
+from tests.support.virtualtime import LoopClock, run_scenario
 from tools.controlplane import ApiClient
 
 WEB = ObjectRef("apps/v1", "Deployment", "shop", "web", "uid-web")
@@ -92,7 +92,7 @@ def with_rig(scenario: Callable[[Rig], Any], *answers: ApiError, capacity: int =
             await scenario(Rig(clock, server, recorder, drops))
             task.cancel()
 
-    run(main)
+    run_scenario(main)
 
 
 def test_an_event_has_all_that_the_server_asks_for() -> None:

@@ -12,7 +12,7 @@ from controller.secretcheck import StorageSecrets
 from informers.resource import ObjectKey
 from reconcilers.ports import SecretSight, SecretState
 from tests.controller.scripted import Asked, ScriptedTransport, failure
-from tests.controller.virtual import LoopClock, run
+from tests.support.virtualtime import LoopClock, run_scenario
 
 SECRET = ObjectKey("shop", "storage")
 ALLOWED = 201, {"status": {"allowed": True}}
@@ -44,7 +44,7 @@ def test_whether_it_was_looked_at_at_all() -> None:
             task.cancel()
             await asyncio.wait([task])
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def states_after(
@@ -69,7 +69,7 @@ def states_after(
         await asyncio.wait([task])
         return secrets.sight(SECRET, "s3").state, sum(asked.values())
 
-    return run(scenario)
+    return run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_it_is_read_whole_once_for_each_version() -> None:
         task.cancel()
         await asyncio.wait([task])
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_an_outage_takes_nothing_away_and_costs_little() -> None:

@@ -17,8 +17,7 @@ from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USE
 from controller.ratelimit import RetryBucket, RetryLimiter
 from controller.workqueue import TURN_SECONDS, ShutDown, WorkQueue
 from reconcilers.keys import Key
-from tests.controller.virtual import LoopClock, highest, run
-from tests.support.virtualtime import VirtualLoop
+from tests.support.virtualtime import LoopClock, VirtualLoop, highest, run_scenario
 
 A = Key("Deployment", "shop", "a")
 B = Key("Deployment", "shop", "b")
@@ -57,7 +56,7 @@ def test_q1_many_adds_are_one_run() -> None:
         assert await drain_order(queue) == [A]
         assert queue.items() == []
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q1_add_while_processed_runs_once_more_after_done() -> None:
@@ -72,7 +71,7 @@ def test_q1_add_while_processed_runs_once_more_after_done() -> None:
         queue.done(A)
         assert await drain_order(queue) == [A]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q2_no_key_is_with_two_workers_and_none_is_lost() -> None:
@@ -116,7 +115,7 @@ def test_q2_no_key_is_with_two_workers_and_none_is_lost() -> None:
         # The last ask of every key was followed by the start of a run.
         assert all(ran_at[key] > tick for key, tick in asked_at.items())
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q3_the_earlier_delay_wins_and_the_later_is_ignored() -> None:
@@ -131,7 +130,7 @@ def test_q3_the_earlier_delay_wins_and_the_later_is_ignored() -> None:
         await clock.sleep(100)
         assert await take(queue) is None, "a stale timer ran the key again"
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q3_a_delayed_add_coalesces_with_a_ready_key() -> None:
@@ -144,7 +143,7 @@ def test_q3_a_delayed_add_coalesces_with_a_ready_key() -> None:
         await clock.sleep(60)
         assert await take(queue) is None
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q3_a_delayed_add_while_processed_keeps_its_time() -> None:
@@ -159,7 +158,7 @@ def test_q3_a_delayed_add_while_processed_keeps_its_time() -> None:
         assert await queue.get() == A
         assert clock.monotonic() - started == pytest.approx(6.0)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q3_a_delay_that_is_over_counts_even_if_the_loop_is_late_with_its_timer() -> None:
@@ -172,7 +171,7 @@ def test_q3_a_delay_that_is_over_counts_even_if_the_loop_is_late_with_its_timer(
         await clock.sleep(10)
         assert await take(queue) is None
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q4_backoff_doubles_to_the_cap_and_forget_resets_it() -> None:
@@ -192,7 +191,7 @@ def test_q4_backoff_doubles_to_the_cap_and_forget_resets_it() -> None:
         assert queue.failures(A) == 0
         assert queue.retry(A) == pytest.approx(0.005)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q4_after_the_longest_outage_a_key_waits_twenty_seconds_and_what_fails_then_starts_from_there() -> None:
@@ -209,7 +208,7 @@ def test_q4_after_the_longest_outage_a_key_waits_twenty_seconds_and_what_fails_t
         assert waits[103:] == pytest.approx([20.48, 40.96])
         assert (queue.failures(A), queue.refusals(A)) == (105, 2)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q5_ten_thousand_failures_wait_no_longer_than_the_bound_and_events_pass_by() -> None:
@@ -221,7 +220,7 @@ def test_q5_ten_thousand_failures_wait_no_longer_than_the_bound_and_events_pass_
         queue.add(A)
         assert await take(queue) == A
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q6_an_unchanged_event_never_cuts_a_backoff_short() -> None:
@@ -237,7 +236,7 @@ def test_q6_an_unchanged_event_never_cuts_a_backoff_short() -> None:
         assert await queue.get() == A
         assert clock.monotonic() - started == pytest.approx(8.0)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q6_a_changed_event_expedites_at_once_and_then_once_a_second() -> None:
@@ -265,7 +264,7 @@ def test_q6_a_changed_event_expedites_at_once_and_then_once_a_second() -> None:
         assert gaps == pytest.approx([1.0] * len(gaps))
         assert 9 <= len(runs) <= 12
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q6_an_event_during_each_failing_run_does_not_make_a_hot_loop() -> None:
@@ -282,7 +281,7 @@ def test_q6_an_event_during_each_failing_run_does_not_make_a_hot_loop() -> None:
             queue.done(key)
         assert runs == pytest.approx([0.0, 0.0, 1.0, 2.0, 3.0])
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q6_success_lifts_the_limit_for_an_event_that_came_meanwhile() -> None:
@@ -299,7 +298,7 @@ def test_q6_success_lifts_the_limit_for_an_event_that_came_meanwhile() -> None:
         queue.done(A)
         assert await take(queue) == A
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q7_bands_order_and_a_raised_key_stands_at_the_end() -> None:
@@ -312,7 +311,7 @@ def test_q7_bands_order_and_a_raised_key_stands_at_the_end() -> None:
         queue.add(C, priority=INITIAL_LIST)  # lower: ignored
         assert await drain_order(queue) == [C, A, B]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q7_a_raise_is_kept_by_a_delayed_key() -> None:
@@ -324,7 +323,7 @@ def test_q7_a_raise_is_kept_by_a_delayed_key() -> None:
         await clock.sleep(2)
         assert await drain_order(queue) == [A, B]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize("again", ["retry", "requeue"])
@@ -341,7 +340,7 @@ def test_q7_priority_is_kept_when_the_worker_asks_again(again: str) -> None:
         (item,) = queue.items()
         assert (item.state, item.priority) == (ItemState.DELAYED, FAN_OUT)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q7_a_priority_that_is_no_band_is_refused() -> None:
@@ -350,7 +349,7 @@ def test_q7_a_priority_that_is_no_band_is_refused() -> None:
         with pytest.raises(ValueError, match="priority 7 is none of"):
             queue.add(A, priority=7)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q8_a_waiting_key_rises_one_band_a_minute() -> None:
@@ -369,7 +368,7 @@ def test_q8_a_waiting_key_rises_one_band_a_minute() -> None:
             await clock.sleep(1)
         pytest.fail("starved for five minutes")
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q8_a_key_that_rose_is_not_lowered_by_a_later_add() -> None:
@@ -387,7 +386,7 @@ def test_q8_a_key_that_rose_is_not_lowered_by_a_later_add() -> None:
         queue.add(A, priority=USER_EVENT)
         assert queue.depth()[USER_EVENT] == 1
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q9_namespaces_take_turns() -> None:
@@ -400,7 +399,7 @@ def test_q9_namespaces_take_turns() -> None:
         first = [await take(queue), await take(queue)]
         assert lone in first
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q10_requeue_forgets_failures() -> None:
@@ -410,7 +409,7 @@ def test_q10_requeue_forgets_failures() -> None:
         queue.requeue(A, after=60.0)
         assert queue.failures(A) == 0
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q11_drain_waits_for_what_is_processed_and_no_longer_than_the_grace() -> None:
@@ -434,7 +433,7 @@ def test_q11_drain_waits_for_what_is_processed_and_no_longer_than_the_grace() ->
         assert clock.monotonic() - started == pytest.approx(2.0)
         assert [item.key for item in queue.items()] == [C]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q11_drain_gives_up_after_the_grace() -> None:
@@ -448,7 +447,7 @@ def test_q11_drain_gives_up_after_the_grace() -> None:
         queue.done(A)
         assert await queue.drain(3.0) is True
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q11_workers_that_wait_are_told_and_timers_are_gone() -> None:
@@ -472,7 +471,7 @@ def test_q11_workers_that_wait_are_told_and_timers_are_gone() -> None:
         await clock.sleep(60)
         assert queue.items()[0].state is ItemState.DELAYED, "a timer outlived the queue"
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q13_the_observer_hears_every_run() -> None:
@@ -505,7 +504,7 @@ def test_q13_the_observer_hears_every_run() -> None:
         queue.done(B)
         assert heard.said == [("retried",), ("ran", 2.0, 3.0), ("ran", 0.0, 0.0)]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q14_a_key_that_is_ready_needs_no_coroutine() -> None:
@@ -523,7 +522,7 @@ def test_q14_a_key_that_is_ready_needs_no_coroutine() -> None:
         queue.shut_down()
         assert queue.try_get() is None
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_q14_ten_thousand_delayed_keys_cost_one_timer_and_no_task() -> None:
@@ -538,7 +537,7 @@ def test_q14_ten_thousand_delayed_keys_cost_one_timer_and_no_task() -> None:
         await clock.sleep(11)
         assert len(queue) == 10_000
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_workers_cancelled_together_end_as_cancelled() -> None:
@@ -554,7 +553,7 @@ def test_workers_cancelled_together_end_as_cancelled() -> None:
         await asyncio.wait(workers)
         assert all(worker.cancelled() for worker in workers)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_a_cancelled_worker_passes_its_turn_on() -> None:
@@ -568,7 +567,7 @@ def test_a_cancelled_worker_passes_its_turn_on() -> None:
             first.cancel()
         assert second.result() == A
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_work_that_never_waits_lets_the_loop_breathe() -> None:
@@ -603,7 +602,7 @@ def test_work_that_never_waits_lets_the_loop_breathe() -> None:
         longest = max(later - earlier for earlier, later in pairwise(seen))
         assert longest <= 12, f"{longest} keys in a row kept the loop from everything else"
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_done_of_a_key_that_nobody_holds_is_a_mistake_worth_hearing_of() -> None:
@@ -613,7 +612,7 @@ def test_done_of_a_key_that_nobody_holds_is_a_mistake_worth_hearing_of() -> None
         with pytest.raises(ValueError, match="no worker holds that key"):
             queue.done(A)
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 def test_items_show_state_reason_and_time() -> None:
@@ -645,7 +644,7 @@ def test_items_show_state_reason_and_time() -> None:
         queue.done(A)
         assert [(i.key, i.failures) for i in queue.items() if i.key == A] == [(A, 1)]
 
-    run(scenario)
+    run_scenario(scenario)
 
 
 # --- the queue against a model that is too slow and too simple to be wrong ---

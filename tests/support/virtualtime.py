@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -81,10 +81,44 @@ class VirtualClock:
         self._wall_offset += seconds
 
 
+def highest(low: float, high: float) -> float:
+    return high
+
+
+class LoopClock(VirtualClock):
+    """Chance is a function, by default "always the upper end"; `spent` is time that passed without the loop."""
+
+    def __init__(self, uniform: Callable[[float, float], float] = highest) -> None:
+        super().__init__()
+        self._choose = uniform
+        self.spent = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.spent
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._choose(low, high)
+
+
+class StoppedClock(LoopClock):
+    """Stands still, and needs no loop."""
+
+    def monotonic(self) -> float:
+        return self.spent
+
+    def wall(self) -> datetime:
+        return datetime(2024, 2, 29, 0, 16, 40, tzinfo=UTC)
+
+
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run on a virtual loop; tasks that are left over at the end are a failure of the test."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_guarded(main))
+
+
+def run_scenario(scenario: Callable[[LoopClock], Coroutine[Any, Any, T]]) -> T:
+    """The same, with a clock for whoever is to be told the time."""
+    return run_virtual(scenario(LoopClock()))
 
 
 async def _guarded(main: Coroutine[Any, Any, T]) -> T:
