@@ -5,16 +5,15 @@
                     └──▶ LIST ─────┘
     a kind that is not served, or that one may not read: ──▶ ABSENT ──▶ START
 
-Contract: one reflector per resource and namespace (R1). `run` never returns and never raises but for
-cancellation; each `step` does what its state says and sets the next one. Whatever goes wrong takes one way
-out: `recovery.py` says where to go on, `backoff.py` how long to wait.
+Contract: one reflector per resource and namespace (R1). `run` never returns and never raises but for cancellation; each
+`step` does what its state says and sets the next one. Whatever goes wrong takes one way out: `recovery.py` says where
+to go on, `backoff.py` how long to wait.
 
 Invariants:
-- The store's slice is replaced only by a collection that was received to its end (R3), and the stream that
-  brought it is the one that is watched afterwards (R5).
+- The store's slice is replaced only by a collection that was received to its end (R3), and the stream that brought it
+  is the one that is watched afterwards (R5).
 - A byte at least every 70 s, or the connection counts as dead; the server sends bookmarks each minute (R10).
-- What is between reading a socket and telling the handlers is synchronous (`intake.py`). Handlers cannot
-  await, so none of them can keep a socket from being read (R24).
+- What is between reading a socket and telling handlers is synchronous (`intake.py`); none of them can delay it (R24).
 
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.

@@ -1,4 +1,4 @@
-"""One operator for tests that do not break it; a control plane of their own for modules that break something."""
+"""One operator for tests that do not break it; a control plane of their own for those that break something."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.autobackup.stage import Stage, grant_operator
 from tests.support.cluster import create_namespace, unique_name
+from tests.support.faultproxy import FaultProxy
 from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiClient, ControlPlane, install_crds
 
@@ -55,3 +56,16 @@ def scene(plane: ControlPlane, account: Path, request: pytest.FixtureRequest) ->
     stage = Stage(api, name)
     yield stage
     stage.clean()
+
+
+@pytest.fixture
+def proxy(plane: ControlPlane) -> Iterator[FaultProxy]:
+    with FaultProxy(plane.apiserver) as running:
+        yield running
+
+
+@pytest.fixture
+def by_proxy(plane: ControlPlane, account: Path, proxy: FaultProxy) -> Path:
+    """A kubeconfig whose way to the API server leads through the proxy."""
+    assert account.exists()
+    return plane.kubeconfig("operator", server=proxy.url)

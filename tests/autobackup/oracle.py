@@ -108,6 +108,14 @@ def locations(stage: Stage) -> list[str]:
     return sorted(item["spec"]["backend"]["s3"]["prefix"] for item in stage.repositories())
 
 
+def no_duplicates(stage: Stage) -> None:
+    """Nobody's data are in two places, and no place holds the data of two."""
+    found = locations(stage)
+    assert len(set(found)) == len(found)
+    asked = Counter(item["metadata"]["annotations"][TARGET] for item in stage.configurations())
+    assert set(asked.values()) <= {1}
+
+
 def bounded(writes: Iterable[AuditEvent], people: Traffic, *, repeats: int = 0, operators: int = 1) -> None:
     """No object was written more often than people gave reason to; `repeats` is for answers that were lost.
 

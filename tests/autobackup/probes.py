@@ -36,6 +36,11 @@ def complaints(process: OperatorProcess, *, since: int = 0) -> list[dict[str, An
     return entries(process, "warning", "error", "critical", since=since)
 
 
+def relists(process: OperatorProcess) -> list[str]:
+    """Why collections were read again as a whole."""
+    return [entry["reason"] for entry in entries(process) if entry["msg"] == "Reading a whole collection again"]
+
+
 def started(process: OperatorProcess) -> None:
     """Wait until the operator is at work: its caches are complete."""
     wait_for(

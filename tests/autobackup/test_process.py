@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ GRACE = 10.0
 """Within this many seconds of SIGTERM the process has to be gone, whatever the API server does."""
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def proxy(plane: ControlPlane) -> Iterator[FaultProxy]:
-    with FaultProxy(plane.apiserver) as running:
-        yield running
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
