@@ -49,10 +49,8 @@ format: venv ## Put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# With ARGS only some tests may run: then nobody asks whether all that the tables of rules and faults name passed.
 test: venv lint docs-check controlplane gotools ## Everything: style, types, and all tests on a real API server
-	$(BIN)/python -m pytest --junit-xml=build/tests.xml $(ARGS)
-	$(if $(ARGS),,@$(BIN)/python -m tools.machinery --ran build/tests.xml)
+	@$(BIN)/python -m tools.suite $(ARGS)
 
 test-unit: venv ## The tests that need no API server (seconds)
 	$(BIN)/python -m pytest -m "not cluster and not slow" $(ARGS)
