@@ -17,7 +17,8 @@ _SECTIONS = (
         ".",
         "With the chart's value `namespaces`, and in overlays/namespaced, `autobackup-targets` and `autobackup-events` "
         "are bound in those namespaces, and `autobackup-events` in `default` besides. Otherwise they are bound in the "
-        "whole cluster.",
+        "whole cluster. `autobackup-blueprints` and `autobackup-namespaces` are for objects of the whole cluster; the "
+        "latter is left out with the chart's value `rbac.readNamespaces` false, which takes `namespaces`.",
     ),
     ("The operator, with secure metrics", "metrics", ""),
     (
