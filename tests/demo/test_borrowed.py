@@ -133,7 +133,7 @@ def test_a_step_that_is_not_observed_fails_the_demo(
         assert performance.wait() == 1, performance.text
     try:
         expected = (
-            "the operator is gone (exit code -9)" if how is signal.SIGKILL else "not seen on the API server within 3 s"
+            "the operator is gone (exit code -9)" if how is signal.SIGKILL else "not seen on the API server within 10 s"
         )
         failure = performance.text[performance.text.index("The demo failed:") :]
         assert expected in failure
