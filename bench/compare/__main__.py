@@ -158,8 +158,10 @@ class Run:
         self.others[name] = max(company.share(), self.others.get(name, 0.0))
 
     def as_json(self) -> dict[str, Any]:
+        described = machine.describe(self.servers)
+        del described["cpu"]  # results are published: cores and memory say enough
         return {
-            "machine": machine.describe(self.servers),
+            "machine": described,
             "others": {name: round(share, 3) for name, share in self.others.items()},
             "cells": self.cells.as_json(),
         }

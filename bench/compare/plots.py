@@ -66,7 +66,7 @@ def plots(cells: Cells, measures: dict[str, Measure]) -> Iterator[tuple[str, str
 
 def _plot(measure: Measure, lines: dict[str, list[Point]]) -> str:
     everything = [point for points in lines.values() for point in points]
-    across = _Axis([x for x, _ in everything], _LEFT, _WIDTH - _RIGHT)
+    across = _Axis([x for x, _ in everything], _LEFT, _WIDTH - _RIGHT, whole=False)
     up = _Axis([y for _, y in everything], _HEIGHT - _BOTTOM, _TOP)
     title = f"{measure.title} ({measure.unit})" if measure.unit else measure.title
     title = title[0].upper() + title[1:]
@@ -132,12 +132,14 @@ def _spread(wanted: dict[str, float], gap: float = 15.0) -> dict[str, float]:
 
 
 class _Axis:
-    """Logarithmic, from whole powers of ten below to above all values."""
+    """Logarithmic, from the least to the largest value, or from and to `whole` powers of ten around them."""
 
-    def __init__(self, values: Iterable[float], start: float, end: float) -> None:
+    def __init__(self, values: Iterable[float], start: float, end: float, *, whole: bool = True) -> None:
         found = list(values)
-        self.low = 10 ** math.floor(math.log10(min(found)))
-        self.high = 10 ** math.ceil(math.log10(max(found) * 1.0001))
+        self.low, self.high = min(found), max(found)
+        if whole:
+            self.low = 10 ** math.floor(math.log10(self.low))
+            self.high = 10 ** math.ceil(math.log10(self.high * 1.0001))
         self._start, self._end = start, end
 
     def at(self, value: float) -> float:

@@ -94,7 +94,7 @@ func (r *Reconciler) apply(ctx context.Context, target, desired, live client.Obj
 	r.mutex.Lock()
 	r.written[id] = written{applied, revision(applied)}
 	r.mutex.Unlock()
-	r.recorder.Eventf(target, nil, corev1.EventTypeNormal, "Applied", "Apply", "%s is as the blueprint says", id)
+	r.recorder.Eventf(target, applied, corev1.EventTypeNormal, "Applied", "Apply", "%s is as the blueprint says", id)
 	return nil
 }
 
