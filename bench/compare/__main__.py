@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import Any
@@ -25,6 +25,8 @@ from bench.progress import Progress
 from bench.scene import Scene
 from tools.controlplane import ControlPlane
 
+Save = Callable[[dict[str, Any]], None]
+
 LARGE = 20_000
 """From this size on, who takes minutes for each turn runs once."""
 SEEDED = 500
@@ -35,12 +37,13 @@ ETCD_QUOTA = str(8 << 30)
 class Run:
     """One run: its cells so far, and how busy others kept the machine meanwhile."""
 
-    def __init__(self, options: Options, progress: Progress) -> None:
+    def __init__(self, options: Options, progress: Progress, save: Save = lambda document: None) -> None:
         self.cells = Cells()
         self.others: dict[str, float] = {}
         self.servers: dict[str, str] = {}
         self._options = options
         self._progress = progress
+        self._save = save
         progress.step("programs of the peers (the first time they are built, which takes minutes)")
         self._field = Field(go_peers="go" in options.peers, python_peers="python" in options.peers)
 
@@ -156,6 +159,10 @@ class Run:
         company = machine.Company()
         yield
         self.others[name] = max(company.share(), self.others.get(name, 0.0))
+        self.save()
+
+    def save(self) -> None:
+        self._save(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         described = machine.describe(self.servers)
@@ -169,32 +176,33 @@ class Run:
 
 def main() -> int:
     options = Options.parse()
-    if options.report:
-        document = json.loads(options.json.read_text())
-    else:
-        document = _measured(options)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if not options.report:
+        _measure(options)
+    document = json.loads(options.json.read_text())
     if options.publish:
         publish(document)
     print(report(document))
     return 0
 
 
-def _measured(options: Options) -> dict[str, Any]:
+def _measure(options: Options) -> None:
+    """What is measured is in the file after each group: a run that is broken off was not for nothing."""
+    before = json.loads(options.json.read_text()) if options.add and options.json.exists() else {}
     progress = Progress()
-    run = Run(options, progress)
+    run = Run(options, progress, save=lambda document: _write(options, before, document))
     try:
         run.measure()
     finally:
         progress.end()
-    document = run.as_json()
-    if options.add and options.json.exists():
-        before = json.loads(options.json.read_text())
-        cells = Cells.of_json(before["cells"])
-        cells.merge(run.cells)
-        document |= {"cells": cells.as_json(), "others": before["others"] | document["others"]}
-    return document
+    run.save()
+
+
+def _write(options: Options, before: dict[str, Any], document: dict[str, Any]) -> None:
+    cells = Cells.of_json(before.get("cells", []))
+    cells.merge(Cells.of_json(document["cells"]))
+    document |= {"cells": cells.as_json(), "others": before.get("others", {}) | document["others"]}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
