@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.compare import publish
 from bench.compare.cells import Cell, Cells
 from bench.compare.contestants import CONTROLLER, FLOORS, METADATA, OURS
 from bench.compare.goals import GOALS, verdicts
@@ -80,6 +81,17 @@ def test_a_plot_names_everybody_and_is_well_formed() -> None:
     assert name == "cold-sync"
     texts = [element.text for element in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
     assert {"ours", "kopf, on.event", "1,000", "10,000"} <= set(texts)
+
+
+def test_what_is_published_is_made_from_the_samples() -> None:
+    document = json.loads(publish.SAMPLES.read_text())
+    page = publish.PAGE.read_text()
+    assert page.count(publish.BEGIN) == page.count(publish.END) == 1
+    shown = page.partition(publish.BEGIN)[2].partition(publish.END)[0].strip()
+    assert shown == publish.measured(document)
+    pictures = publish.pictures(document)
+    assert pictures == {path.name: path.read_text() for path in publish.PICTURES.glob(f"{publish.PREFIX}*.svg")}
+    assert pictures
 
 
 def test_a_relay_passes_on_and_counts_both_directions() -> None:
