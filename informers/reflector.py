@@ -18,8 +18,7 @@ Invariants:
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.
 - R10: a version that goes backwards (a server whose storage was restored from an older copy, kubernetes#107457) is
-  noticed (also by asking, see `doubt.py`) and answered with a consistent relist; so are two silent streams in a row,
-  where silence is strange: a server sends no bookmarks for a kind of which it has had no event since it started.
+  noticed (also by asking, see `doubt.py`) and answered with a consistent relist; so are two strange silences in a row.
 
 Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one step).
 """
@@ -329,7 +328,8 @@ class Reflector(Generic[R]):
             return
         # A connection that was silent for 70 s has waited long enough for its next try.
         self._delay = 0.0 if silent else self._backoff.next(floor=recovery.floor, slow=recovery.slow)
-        self._remember(error, routine=recovery.routine)
+        if self._silences or not silent:  # of a quiet kind it is no error
+            self._remember(error, routine=recovery.routine)
         if recovery.restart is Restart.WAIT:
             self._go_absent()
         else:

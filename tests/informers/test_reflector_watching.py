@@ -119,6 +119,7 @@ def test_r10_a_kind_that_was_quiet_since_the_server_started_is_resumed_and_not_r
         async with rig.running():
             await rig.settle(3600)
             assert api.verbs() == ["watchlist"] + ["watch"] * 51
+            assert rig.informer.status().last_error == ""
             assert rig.observer.of("relist") == []
             api.create(DEPLOYMENTS, "d1", annotations=noted())
             await rig.settle()
