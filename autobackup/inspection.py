@@ -35,6 +35,8 @@ _OURS: Final = "app.kubernetes.io/name=autobackup"
 _SKEW_WARNED: Final = 10.0
 _SKEW_REFUSED: Final = 300.0
 """From here on tokens and certificates are refused for their times."""
+_ABOUT_SECRETS: Final = ("StorageSecretsFound", "StorageSecretSource")
+"""Conditions whose message says which Secret, key or right is missing."""
 _MOST_NAMED: Final = 5
 
 
@@ -215,6 +217,10 @@ async def _blueprints(cluster: Cluster) -> list[Finding]:
         elif failed := (blueprint.get("status") or {}).get("failed"):
             why = f"BackupBlueprint {name}: {failed} of its targets cannot be configured"
             found.append(Finding("blueprints", Level.WARN, why, f"see kubectl describe backupblueprint {name}"))
+        for kind in _ABOUT_SECRETS:
+            told = _condition(blueprint, kind)
+            if told is not None and told.get("status") == "False":
+                found.append(Finding("blueprints", Level.WARN, f"BackupBlueprint {name}: {told.get('message')}"))
     if silent:
         named = ", ".join(silent[:_MOST_NAMED]) + (
             f" and {len(silent) - _MOST_NAMED} more" * (len(silent) > _MOST_NAMED)

@@ -269,9 +269,9 @@ def test_blueprints_that_are_not_ready(admin: ApiClient, check: Check) -> None:
         }
     )
 
-    def status(ready: str, **more: int) -> None:
+    def status(ready: str, kind: str = "Ready", **more: int) -> None:
         condition = {
-            "type": "Ready",
+            "type": kind,
             "status": ready,
             "reason": "Told",
             "message": "spec.backend: because",
@@ -293,6 +293,11 @@ def test_blueprints_that_are_not_ready(admin: ApiClient, check: Check) -> None:
         code, found = check()
         assert code == 0
         assert "2 of its targets cannot be configured" in found["blueprints"][0]["message"]
+        status("False", "StorageSecretSource")
+        told = [finding["message"] for finding in check()[1]["blueprints"]]
+        assert "BackupBlueprint nightly: spec.backend: because" in told, (
+            "what the operator says is missing is passed on"
+        )
         status("True", matched=3, configured=3, failed=0, pending=0)
         assert found["blueprints"][0]["level"] == "warn"
         assert check()[1]["blueprints"][0]["message"] == "1, all ready"
