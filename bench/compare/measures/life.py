@@ -8,6 +8,7 @@ statuses too, and all bytes on the wire, while targets are annotated, their blue
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -56,6 +57,7 @@ MEASURES = (
 _ASK = {"metadata": {"annotations": {ANNOTATION: BLUEPRINT}}}
 _WITHDRAW = {"metadata": {"annotations": {ANNOTATION: None}}}
 _PATIENCE = 300.0
+_REST = 125.0
 
 
 class Life:
@@ -86,8 +88,13 @@ class Life:
                     self._add(RESTART_READS, side, len(reads(sent)))
 
     def recovery(self, operators: Sequence[Any], *, rounds: int) -> None:
+        """Each time after a rest, in which ours and client-go alike forget pauses that failures made longer."""
+        restarted: dict[str, float] = {}
         for turn in range(rounds):
             for side, operator in zip(self._sides, operators, strict=True):
+                if (rest := restarted.get(side.name, -math.inf) + _REST - monotonic()) > 0:
+                    self._progress.step(f"{rest:.0f} s of rest for {side.name}")
+                    sleep(rest)
                 self._progress.step(f"the API server restarts, {side.name}, {turn + 1} of {rounds}")
                 admin, server = side.scene.plane.client(), side.scene.plane.apiserver
                 name, namespace = f"after-{turn}", side.scene.fleet.namespace_names[0]
@@ -102,6 +109,7 @@ class Life:
                 self._add(RECOVERY, side, perf_counter() - back)
                 operator.wait_settled(side.targets)
                 side.scene.wait_quiet()
+                restarted[side.name] = monotonic()
                 self._add(RECOVERY_REQUESTS, side, len(_all(side, mark)))
 
     def idle(self, *, seconds: float) -> None:
