@@ -19,6 +19,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from tests.support.faults import (
@@ -58,6 +59,8 @@ class _Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self.writer = writer
+        self.path = ""  # of the request that is under way, or was the last one
+        self.silent = False
         self._held = b""  # read too early, while watching for the end
         # A drained wire has nothing left to lose in an abort. (At 0, a TLS transport never drains.)
         writer.transport.set_write_buffer_limits(high=1, low=0)
@@ -105,6 +108,8 @@ class _Wire:
         raise _Broken
 
     async def send(self, data: bytes) -> None:
+        if self.silent:
+            await asyncio.get_running_loop().create_future()  # until somebody closes it
         self.writer.write(data)
         await self.writer.drain()
 
@@ -115,16 +120,28 @@ class _Wire:
         self.writer.transport.abort()
 
 
+@dataclass(frozen=True, slots=True)
+class _Upstream:
+    """A server behind the proxy."""
+
+    port: int
+    tls: ssl.SSLContext
+
+    @classmethod
+    def of(cls, server: ApiServer) -> _Upstream:
+        tls = ssl.create_default_context(cafile=str(server.ca_file))
+        tls.set_alpn_protocols(["http/1.1"])
+        return cls(server.port, tls)
+
+
 class FaultProxy:
     """See the module's description."""
 
     def __init__(self, server: ApiServer) -> None:
-        self._upstream_port = server.port
+        self._ways = [(Match(), _Upstream.of(server))]
         self._tls_in = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls_in.load_cert_chain(server.ca_file, server.key_file)
         self._tls_in.set_alpn_protocols(["http/1.1"])
-        self._tls_out = ssl.create_default_context(cafile=str(server.ca_file))
-        self._tls_out.set_alpn_protocols(["http/1.1"])
         self._rules: list[Rule] = []
         self._passages: list[Passage] = []
         self._lock = threading.Lock()
@@ -169,6 +186,13 @@ class FaultProxy:
             self._rules.append(rule)
         return rule
 
+    def send_to(
+        self, server: ApiServer, *, method: str = "", path: str = "", query: str = "", watch: bool | None = None
+    ) -> None:
+        """From now on the matching requests go to this server, as a load balancer may decide; the last word counts."""
+        with self._lock:
+            self._ways.insert(0, (Match(method, path, query, watch), _Upstream.of(server)))
+
     def clear(self) -> None:
         """Forget all rules; requests under way keep their fault."""
         with self._lock:
@@ -202,6 +226,18 @@ class FaultProxy:
             return len(self._connections)
 
         return self._in_loop(cut)
+
+    def silence(self, path: str = "") -> int:
+        """A network that forgets connections, as a router does: those that are open now stay so and carry nothing any
+        more, new ones do. `path`: only those whose last request has this in it. How many there were."""
+
+        def silence() -> int:
+            found = [wire for wire in self._connections if path in wire.path]
+            for wire in found:
+                wire.silent = True
+            return len(found)
+
+        return self._in_loop(silence)
 
     def pause(self) -> None:
         """A network that drops everything: connections stay open, no byte moves, until `resume()`."""
@@ -242,17 +278,24 @@ class FaultProxy:
 
     async def _connection(self, client: _Wire) -> None:
         self._connections.add(client)
+        way: _Upstream | None = None
         upstream: _Wire | None = None
         try:
             while (head := await client.head()) is not None:
                 method, target, _ = head[0].split(" ", 2)
                 body = b"".join([piece async for piece in client.body(head[1])])
                 request = Request(method, target, head[1], body)
+                if client.silent:
+                    await client.until_closed()
+                client.path = request.path
                 fault = self._fault_for(request)
                 if not await self._before(client, fault):
                     continue
-                if upstream is None:
-                    upstream = await self._connect()
+                if upstream is None or way != self._way_for(request):
+                    if upstream is not None:
+                        upstream.abort()
+                    way = self._way_for(request)
+                    upstream = _Wire(*await asyncio.open_connection("127.0.0.1", way.port, ssl=way.tls))
                 async with asyncio.TaskGroup() as group:
                     watcher = group.create_task(client.until_closed())
                     await self._relay(client, upstream, request, fault)
@@ -271,8 +314,9 @@ class FaultProxy:
             self._passages.append(Passage(request, fault))
             return fault
 
-    async def _connect(self) -> _Wire:
-        return _Wire(*await asyncio.open_connection("127.0.0.1", self._upstream_port, ssl=self._tls_out))
+    def _way_for(self, request: Request) -> _Upstream:
+        with self._lock:
+            return next(upstream for match, upstream in self._ways if match.fits(request))
 
     async def _before(self, client: _Wire, fault: Fault | None) -> bool:
         """What happens before the server sees the request; whether it gets to see it."""

@@ -10,38 +10,33 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from tests.support.pod import Pod
+
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_SECONDS = 15.0
 
 
 class OperatorProcess:
-    """`autobackup run` with a kubeconfig; `with` starts it, and terminates it at the end."""
+    """`autobackup run` with a kubeconfig or in a pod; `with` starts it, and terminates it at the end."""
 
-    def __init__(self, kubeconfig: Path, *flags: str) -> None:
+    def __init__(self, place: Path | Pod, *flags: str) -> None:
         self._flags = flags
-        self._kubeconfig = kubeconfig
+        self._place = place
         self._log = tempfile.NamedTemporaryFile(prefix="operator-", suffix=".log", delete=False)  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         assert self._process is None or self._process.poll() is not None, "it runs already"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AUTOBACKUP_")}
+        command = [sys.executable, "-m", "autobackup", "run", "--log-level=debug", "--log-format=json"]
+        command += self._flags or ("--health-address=off", "--metrics-address=off")
+        if isinstance(self._place, Pod):
+            command = self._place.inside(command)
+            environment |= self._place.environment
+        else:
+            command.append(f"--kubeconfig={self._place}")
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "autobackup",
-                "run",
-                "--kubeconfig",
-                str(self._kubeconfig),
-                "--log-level=debug",
-                "--log-format=json",
-                *(self._flags or ("--health-address=off", "--metrics-address=off")),
-            ],
-            cwd=_ROOT,
-            env=environment,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            command, cwd=_ROOT, env=environment, stdout=self._log, stderr=subprocess.STDOUT
         )
 
     @property

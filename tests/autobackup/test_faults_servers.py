@@ -1,0 +1,82 @@
+"""What is behind a load balancer goes wrong: one API server of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.autobackup import oracle, probes
+from tests.autobackup.stage import ANNOTATION, RECOVERY, Stage
+from tests.support.faultproxy import FaultProxy
+from tests.support.link import Link
+from tests.support.operator import OperatorProcess
+from tools.controlplane import ControlPlane, wait_for
+
+USER = "system:serviceaccount:autobackup-system:autobackup"
+
+pytestmark = pytest.mark.cluster
+
+
+def deletions(plane: ControlPlane, mark: int, stage: Stage) -> list[str]:
+    """What the operator asked the server to delete."""
+    return [e.name for e in plane.audit_log.writes(mark, user=USER, namespace=stage.namespace) if e.verb == "delete"]
+
+
+def test_one_of_two_servers_lags_behind(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """Two API servers, and one of them has lost sight of etcd: a load balancer leads every watch to it, and every write
+    to the other one. What the operator does on what it knows is harmless, and it ends where it would have ended."""
+    assert account.exists()
+    blueprint = scene.blueprint()
+    with Link(plane.etcd.url) as link, FaultProxy(plane.apiserver) as proxy:
+        behind = plane.second_apiserver(etcd_url=link.url)
+        by_proxy = plane.kubeconfig("operator", server=proxy.url)
+        try:
+            with OperatorProcess(by_proxy) as process:
+                for number in range(6):
+                    kind = ("StatefulSet", "Deployment", "AppBinding")[number % 3]
+                    scene.create(kind, f"t{number}", {ANNOTATION: blueprint})
+                scene.settled(blueprint, configured=6)
+                link.pause()
+                scene.annotate("StatefulSet", "t0", schedule="1 2 3 * *")
+                scene.create("Deployment", "known", {ANNOTATION: blueprint})
+                oracle.agrees(scene, RECOVERY)
+                # The past: its watches lead to a server that knows less than the operator does.
+                mark = plane.audit_log.mark()
+                proxy.send_to(behind, watch=True)
+                proxy.cut_all()
+                scene.annotate("Deployment", "t1", blueprint=None)
+                scene.delete("AppBinding", "t2")
+                scene.create("StatefulSet", "unseen", {ANNOTATION: blueprint})
+                scene.blueprint(blueprint, schedule="7 7 * * *")
+                asked = behind.audit_log.mark()
+                wait_for(
+                    lambda: len(behind.audit_log.requests(asked, user=USER, verbs={"watch", "list"})) >= 10,
+                    RECOVERY,
+                    what="the operator to ask the server that lags behind",
+                    state=process.tail,
+                )
+                # A new process knows nothing else, and does nothing before it knows the present.
+                process.kill()
+                process.start()
+                wait_for(
+                    lambda: any(
+                        entry["msg"] == "Watching failed and is tried again" for entry in probes.entries(process)
+                    ),
+                    RECOVERY,
+                    what="the new process to be told nothing",
+                    state=process.tail,
+                )
+                assert deletions(plane, mark, scene) == []
+                assert scene.find_configuration("deploy-known") is not None
+                link.resume()
+                oracle.agrees(scene, RECOVERY)
+                oracle.no_duplicates(scene)
+                assert sorted(deletions(plane, mark, scene)) == ["app-t2", "deploy-t1"]
+                repositories = plane.audit_log.writes(
+                    mark, user=USER, namespace=scene.namespace, resource="repositories"
+                )
+                assert [event.name for event in repositories if event.status < 300] == ["sts-unseen"]
+                assert process.exit_code is None
+        finally:
+            behind.kill9()
