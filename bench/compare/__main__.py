@@ -169,7 +169,7 @@ class Run:
         del described["cpu"]  # results are published: cores and memory say enough
         return {
             "machine": described,
-            "others": {name: round(share, 3) for name, share in self.others.items()},
+            "others": {name: round(min(1.0, share), 3) for name, share in self.others.items()},
             "cells": self.cells.as_json(),
         }
 
