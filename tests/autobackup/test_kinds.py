@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,52 @@ def test_kind_comes_goes_and_comes_back(plane: ControlPlane, account: Path, scen
             for process in (old, new):
                 assert not probes.complaints(process)
                 assert len([e for e in probes.entries(process) if "appbindings" in str(e)]) < 40, "no log noise"
+
+
+def test_kind_gets_a_field_and_loses_it_again(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """A newer release brings a field, somebody uses it, and the release is taken back: the operator lets it be."""
+    api = plane.client("admin")
+    definition = "apiextensions.k8s.io/v1/CustomResourceDefinition"
+    name = "backupconfigurations.stash.appscode.com"
+    before = api.get(definition, name)["spec"]["versions"]
+    newer = copy.deepcopy(before)
+    newer[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["fromTheFuture"] = {"type": "string"}
+    blueprint = scene.blueprint()
+    theirs = {
+        "apiVersion": "stash.appscode.com/v1beta1",
+        "kind": "BackupConfiguration",
+        "metadata": {"name": "pvc-data", "namespace": scene.namespace},
+        "spec": {"fromTheFuture": "yes"},
+    }
+
+    def spec() -> dict[str, Any]:
+        found: dict[str, Any] = (scene.find_configuration("pvc-data") or {})["spec"]
+        return found
+
+    with OperatorProcess(account, *probes.SERVE) as process:
+        scene.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})
+        scene.settled(blueprint, configured=1)
+        try:
+            api.patch(definition, name, {"spec": {"versions": newer}})
+            wait_for(
+                lambda: api.apply(theirs, manager="newer")["spec"].get("fromTheFuture") == "yes",
+                SECONDS,
+                what="the new field to be served",
+            )
+            mark = plane.audit_log.mark()
+            scene.blueprint(blueprint, schedule="7 7 * * *")
+            wait_for(lambda: spec()["schedule"] == "7 7 * * *", SECONDS, what="the edit to arrive")
+            assert spec()["fromTheFuture"] == "yes", "what others own stays"
+        finally:
+            api.patch(definition, name, {"spec": {"versions": before}})
+        wait_for(lambda: "fromTheFuture" not in spec(), SECONDS, what="the field to be pruned")
+        scene.blueprint(blueprint, schedule="8 8 * * *")
+        wait_for(lambda: spec()["schedule"] == "8 8 * * *", SECONDS, what="the next edit to arrive")
+        scene.settled(blueprint, configured=1)
+        wait_for(lambda: probes.at_rest(process), SECONDS, what="the queue to be empty")
+        written = plane.audit_log.writes(mark, user=USER, namespace=scene.namespace, resource="backupconfigurations")
+        assert len(written) == 2, "one write for each edit, and none about the field"
+        assert not probes.complaints(process)
 
 
 def test_own_kinds_are_installed_late() -> None:
