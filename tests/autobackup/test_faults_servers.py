@@ -1,4 +1,4 @@
-"""What is behind a load balancer goes wrong: one API server of several."""
+"""What is behind the API server goes wrong: its storage, or one server of several."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.autobackup import oracle, probes
 from tests.autobackup.stage import ANNOTATION, RECOVERY, Stage
+from tests.autobackup.traffic import Traffic
 from tests.support.faultproxy import FaultProxy
 from tests.support.link import Link
 from tests.support.operator import OperatorProcess
@@ -21,6 +22,35 @@ pytestmark = pytest.mark.cluster
 def deletions(plane: ControlPlane, mark: int, stage: Stage) -> list[str]:
     """What the operator asked the server to delete."""
     return [e.name for e in plane.audit_log.writes(mark, user=USER, namespace=stage.namespace) if e.verb == "delete"]
+
+
+def test_etcd_hangs_while_people_work(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """Every write under way gets no answer, and may have taken effect or not."""
+    blueprint = scene.blueprint()
+    mark = plane.audit_log.mark()
+    with OperatorProcess(account, *probes.SERVE) as process, Traffic(scene, blueprint, seed=3) as people:
+        probes.started(process)
+        people.more(30)
+        plane.stall_etcd()
+        try:
+            wait_for(
+                lambda: (
+                    probes.total(process, "rest_client_requests_total", method="PATCH", code="<error>")
+                    + probes.total(process, "rest_client_requests_total", method="PATCH", code="504")
+                ),
+                RECOVERY,
+                what="a write to end without an answer",
+                state=process.tail,
+            )
+            assert probes.probe(process, "/livez") == (200, "ok")
+        finally:
+            plane.resume_etcd()
+        people.more(30, RECOVERY)
+        people.stop()
+        oracle.agrees(scene, RECOVERY)
+        oracle.no_duplicates(scene)
+        oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=3)
+        assert process.exit_code is None
 
 
 def test_one_of_two_servers_lags_behind(plane: ControlPlane, account: Path, scene: Stage) -> None:
