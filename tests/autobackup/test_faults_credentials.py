@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.autobackup import oracle, probes
-from tests.autobackup.stage import ANNOTATION, RECOVERY, Stage, grant_operator
+from tests.autobackup.stage import ANNOTATION, RECOVERY, SECONDS, Stage, grant_operator
 from tests.support.cluster import create_namespace, unique_name
 from tests.support.operator import OperatorProcess
 from tests.support.pod import Pod
@@ -116,4 +116,37 @@ def test_token_is_rotated_and_later_expires(place: ControlPlane, tmp_path: Path)
         "deploy-refused",
         "deploy-rotated",
     ]
+    stage.clean()
+
+
+def test_authority_behind_the_servers_certificate_is_replaced(place: ControlPlane, tmp_path: Path) -> None:
+    """The server comes back with a certificate by an issuer that the operator does not know yet; then it is told."""
+    stage = stage_on(place, "authority")
+    token = place.users["operator"].token
+    pod = Pod(tmp_path, place.url, token=token, ca=place.apiserver.ca_file.read_bytes(), namespace=NAMESPACE)
+    blueprint = stage.blueprint()
+    with OperatorProcess(pod, *FLAGS) as process:
+        stage.create("Deployment", "before", {ANNOTATION: blueprint})
+        stage.configured("deploy-before")
+        place.stop()
+        place.apiserver.renew_certificate()
+        place.apiserver.start()
+        stage = Stage(place.client("admin"), stage.namespace)
+        stage.create("Deployment", "meanwhile", {ANNOTATION: blueprint})
+        stage.blueprint(blueprint, schedule="7 7 * * *")
+        wait_for(
+            lambda: "certificate" in probes.probe(process, "/readyz")[1],
+            RECOVERY,
+            what="the operator to say that it does not believe the server",
+            state=process.tail,
+        )
+        mark = place.audit_log.mark()
+        assert place.audit_log.requests(mark, user=USER) == [], "nothing is sent to whom it does not believe"
+        assert probes.probe(process, "/livez") == (200, "ok")
+        pod.rotate(ca=place.apiserver.ca_file.read_bytes())
+        oracle.agrees(stage, RECOVERY)
+        oracle.no_duplicates(stage)
+        wait_for(lambda: probes.probe(process, "/readyz")[0] == 200, SECONDS, what="readiness", state=process.tail)
+        written = place.audit_log.writes(mark, user=USER, namespace=stage.namespace, resource="repositories")
+        assert [event.name for event in written if event.status < 300] == ["deploy-meanwhile"]
     stage.clean()
