@@ -77,7 +77,10 @@ class Story:
         live = self.api.get(DEPLOYMENT, "shop", namespace=self.namespace)
         (self.folder / "bp.yaml").write_text(yaml.safe_dump(self.blueprint))
         (self.folder / "live.json").write_text(json.dumps(live))
-        arguments = ("resolve", "-q", "-b", self.folder / "bp.yaml", "-f", self.folder / "live.json", "-o", "json")
+        space = self.api.get("v1/Namespace", self.namespace)
+        (self.folder / "space.json").write_text(json.dumps(space))
+        files = ("-f", self.folder / "live.json", "-f", self.folder / "space.json")
+        arguments = ("resolve", "-q", "-b", self.folder / "bp.yaml", *files, "-o", "json")
         ended = self._command(*arguments)
         assert ended.code == 0, ended.err
         for item in json.loads(ended.out)["items"]:

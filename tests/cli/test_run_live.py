@@ -52,6 +52,8 @@ def test_the_operator_applies_what_resolve_prints(
         live = api.create(target)
         (tmp_path / f"{name}.json").write_text(json.dumps(api.get(kind, live["metadata"]["name"], namespace=namespace)))
     (tmp_path / "blueprints.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": blueprints}))
+    # A Repository says in which life of its namespace it was made.
+    (tmp_path / "namespace.json").write_text(json.dumps(api.get("v1/Namespace", namespace)))
     printed = command("resolve", "-q", "-f", tmp_path, "-o", "json")
     assert printed.code == 0, printed.err
     items = json.loads(printed.out)["items"]
