@@ -187,7 +187,10 @@ def _foresee_generations(live: Live) -> None:
         before = podtemplate.recall(configuration.pod_template) if configuration.pod_template else None
         if target is None or target.template is None or before is None or target.row is None:
             continue
-        if before.volumes != target.template.volumes and target.template.generation == target.row.generation:
+        if (
+            before.without_claims.volumes != target.template.without_claims.volumes
+            and target.template.generation == target.row.generation
+        ):
             template = replace(target.template, generation=target.row.generation + 1)
             targets[target.key] = replace(target, template=template)
 

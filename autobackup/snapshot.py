@@ -115,7 +115,11 @@ class Snapshot:
         """The row, without what it records of a pod template that has changed in the file."""
         template = self._templates.get(row.mark.target) if row.mark else None
         recorded = podtemplate.recall(row.pod_template) if row.pod_template else None
-        stale = template is not None and recorded is not None and recorded.volumes != template.volumes
+        stale = (
+            template is not None
+            and recorded is not None
+            and recorded.without_claims.volumes != template.without_claims.volumes
+        )
         return replace(row, pod_template="") if stale else row
 
     @classmethod
