@@ -9,6 +9,7 @@ What a target costs is counted in the API server's audit log, by the name of the
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
@@ -134,7 +135,11 @@ async def _write_by_hand(connection: Connection, name: str, like: list[dict[str,
     path = f"/api/v1/namespaces/{_BY_HAND}/persistentvolumeclaims/{name}"
     note = {"metadata": {"annotations": {"example.com/asks": "yes"}}}
     await connection.request("PATCH", path, body=note, content_type=MERGE)
-    for collection, model in zip((REPOSITORIES, CONFIGURATIONS), like, strict=True):
+    repository, configuration = like
+    # At a place of its own: the operator warns whose Repository is at one with another.
+    repository = {**repository, "spec": copy.deepcopy(repository["spec"])}
+    repository["spec"]["backend"]["s3"]["prefix"] = f"{_BY_HAND}/{name}"
+    for collection, model in ((REPOSITORIES, repository), (CONFIGURATIONS, configuration)):
         await connection.request(**apply_by_hand(collection, name, _BY_HAND, model))
 
 
