@@ -226,7 +226,7 @@ def test_reading_is_enough_to_see_a_difference(story: Story, control_plane: Cont
 
 
 def test_without_a_right_to_read_there_is_nothing_to_compare(story: Story, control_plane: ControlPlane) -> None:
-    ended = story.diff("-q", kubeconfig=control_plane.kubeconfig("bob"))
+    ended = story.diff("-q", kubeconfig=control_plane.kubeconfig("stranger"))
     assert (ended.code, ended.out) == (1, "")
     assert f"list repositories in namespace {story.namespace}" in ended.err
     assert "403" in ended.err

@@ -39,6 +39,8 @@ def standard_users() -> dict[str, User]:
         "operator": User.service_account("autobackup-system", "autobackup"),
         "alice": User("alice"),
         "bob": User("bob"),
+        # Who is given nothing, ever: on a shared control plane the others may have been given something before.
+        "stranger": User("stranger"),
     }
 
 
