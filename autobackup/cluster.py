@@ -31,13 +31,13 @@ from informers.errors import (
     Unauthorized,
 )
 from informers.resource import ObjectKey, Resource
+from informers.transport import METADATA
 from reconcilers.plan import Apply
 
 Object = dict[str, Any]
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _APPLY = "application/apply-patch+yaml"
 _PAGE = 500
 _AT_ONCE = 8
@@ -54,7 +54,7 @@ class Cluster:
 
     async def find(self, resource: Resource, key: ObjectKey, *, metadata_only: bool = False) -> Object | None:
         """The live object; None when there is none, or no such kind."""
-        accept = _METADATA if metadata_only else "application/json"
+        accept = METADATA if metadata_only else "application/json"
         try:
             return await self._json("GET", resource.object_path(key), accept=accept)
         except NotFound:

@@ -27,7 +27,7 @@ from informers.clock import Clock
 from informers.errors import Conflict, NotFound, TooManyRequests
 from informers.resource import ObjectKey, Resource
 from informers.revision import parse_revision
-from informers.transport import Response, Transport
+from informers.transport import METADATA, Response, Transport
 from reconcilers import annotations as asked
 from reconcilers.errors import Refusal
 from reconcilers.fields import live_fingerprint
@@ -41,7 +41,6 @@ from reconcilers.secretcopy import SECRET, ApplySecret, Copy, DeleteSecret, proj
 SECONDS = 10.0
 """Deadline of a write, for the server (`?timeout=`) and for us."""
 
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _APPLY = "application/apply-patch+yaml"
 # By default the server parses each patch a second time, to warn of fields that it does not know: a seventh of what an
 # apply costs it. Nobody reads the warnings, and what the server made of a patch is compared with what was wanted.
@@ -181,7 +180,7 @@ class Applier:
             return _names(live, step.blueprint)
         path = NAMESPACE.object_path(ObjectKey("", step.target.namespace))
         try:
-            response = await self._transport.request("GET", path, accept=_METADATA, timeout=SECONDS)
+            response = await self._transport.request("GET", path, accept=METADATA, timeout=SECONDS)
         except NotFound as error:
             require_definite(error)
             return False
@@ -193,7 +192,7 @@ class Applier:
         key = ObjectKey(target.namespace, target.name)
         try:
             response = await self._transport.request(
-                "GET", kind.resource.object_path(key), accept=_METADATA, timeout=SECONDS
+                "GET", kind.resource.object_path(key), accept=METADATA, timeout=SECONDS
             )
         except NotFound as error:
             if kind.optional:
@@ -238,7 +237,7 @@ class Applier:
                     query=query,
                     body=encoded,
                     content_type=_APPLY if method == "PATCH" else "application/json",
-                    accept=_METADATA if resource == SECRET and method == "PATCH" else "application/json",
+                    accept=METADATA if resource == SECRET and method == "PATCH" else "application/json",
                     timeout=SECONDS + 1.0,
                 )
             except TooManyRequests:

@@ -23,12 +23,11 @@ from controller.selfreview import may
 from informers.clock import Clock
 from informers.errors import ApiError, NotFound
 from informers.resource import ObjectKey, Resource
-from informers.transport import Transport
+from informers.transport import METADATA, Transport
 from reconcilers import storagekeys
 from reconcilers.ports import SecretSight, SecretState
 
 _SECRET = Resource("", "v1", "secrets", "Secret")
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _INTERVALS = {
     SecretState.MISSING: 15.0,
     SecretState.INCOMPLETE: 15.0,
@@ -135,7 +134,7 @@ class StorageSecrets:
         path = _SECRET.object_path(key)
         try:
             if before.version:
-                live = read_object(await self._transport.request("GET", path, accept=_METADATA, timeout=_SECONDS))
+                live = read_object(await self._transport.request("GET", path, accept=METADATA, timeout=_SECONDS))
                 if live["metadata"].get("resourceVersion") == before.version:
                     return before
             live = read_object(await self._transport.request("GET", path, timeout=_SECONDS))

@@ -21,12 +21,12 @@ from controller.answers import read_object, require_definite
 from controller.applier import Applier
 from controller.secretcontent import SecretContent
 from controller.selfreview import may
-from controller.sourcewatch import METADATA, SourceWatch, same_version
+from controller.sourcewatch import SourceWatch, same_version
 from controller.verdict import Class, judge
 from informers.clock import Clock
 from informers.errors import ApiError, Conflict, Forbidden, NotFound
 from informers.resource import ObjectKey
-from informers.transport import Transport
+from informers.transport import METADATA, Transport
 from reconcilers import storagekeys
 from reconcilers.plan import Wish
 from reconcilers.ports import SecretSight, SecretState, SourceSight

@@ -20,10 +20,9 @@ from informers.clock import Clock
 from informers.errors import ApiError, Forbidden, IdleTimeout, NotFound, error_from_status
 from informers.frames import LineSplitter, decode_line
 from informers.resource import ObjectKey
-from informers.transport import Transport
+from informers.transport import METADATA, Transport
 from reconcilers.secretcopy import SECRET, Source, SourceState, project_source
 
-METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = (300.0, 600.0)
 _SILENCE_SECONDS = 130.0
 """Bookmarks come about once a minute: a connection that is silent for longer is taken for dead, and opened again."""

@@ -42,13 +42,13 @@ from informers.recovery import Attempt, Recovery, Restart, is_repeated, recover
 from informers.replacement import Replacement
 from informers.resource import Resource
 from informers.stream import WatchStream
-from informers.transport import Transport
+from informers.transport import METADATA, Transport
 
 R = TypeVar("R", bound=Row)
 
 ACCEPT_OBJECTS = "application/json"
 # The second choice is for servers that cannot reduce objects; whole ones are understood as well.
-ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+ACCEPT_METADATA = f"{METADATA},application/json"
 WATCH_SECONDS = (300.0, 600.0)
 SHORT_SECONDS = 1.0
 HEALTHY_SECONDS = 60.0

@@ -21,6 +21,9 @@ from typing import Any, Protocol
 
 from informers.errors import DecodeError
 
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""What to accept for the metadata of one object and nothing else of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
