@@ -16,9 +16,9 @@ from tools.demo.lookout import Lookout
 from tools.demo.narration import Narrator
 from tools.demo.operatorprocess import OperatorProcess
 from tools.demo.options import Options, read
+from tools.demo.prompt import Prompt
 from tools.demo.stage import BLUEPRINT, Stage
 from tools.demo.story import Story
-from tools.demo.views import Kubectl
 
 _OBSERVED, _FAILED, _REFUSED, _INTERRUPTED = 0, 1, 2, 130
 
@@ -82,8 +82,8 @@ def _play(stage: Stage, options: Options, narrator: Narrator, *, leave: staying.
             lookout.start(BLUEPRINT)
             operator.wait_ready(options.timeout)
             narrator.seen("the operator is ready, and the demo's own watches are open")
-            kubectl = Kubectl(stage, narrator)
-            Story(stage, admin=stage.connect(), lookout=lookout, narrator=narrator, kubectl=kubectl).play()
+            prompt = Prompt(stage, narrator)
+            Story(stage, admin=stage.connect(), lookout=lookout, narrator=narrator, prompt=prompt).play()
         except (DemoFailed, ApiFailure, ApiUnreachable) as error:
             raise DemoFailed(
                 f"{error}\nThe operator's log is {operator.log}; it ends with:\n{operator.last_lines()}"

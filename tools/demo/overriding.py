@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 
 from reconcilers import overridable as o
 from tools.controlplane import ApiClient
 from tools.demo.cast import Target
-from tools.demo.failure import DemoFailed
 from tools.demo.narration import Narrator
+from tools.demo.prompt import Prompt
 from tools.demo.stage import BLUEPRINT, Stage
 from tools.demo.witness import Witness
 
 _OVERRIDES = {"retention": {"maximum": {"keepDaily": 90}}, "runtime": {"memory": {"min": "128Mi", "max": "2Gi"}}}
 _LONGER, _SHORTER = "daily=30", "daily=3"
 _MEMORY = "memory=256Mi..1Gi"
-_SECONDS = 30.0
 
 Annotate = Callable[[Target, dict[str, str | None]], float]
 """Sets or removes annotations, and gives the moment just before."""
@@ -28,17 +24,25 @@ class Overriding:
     """What the chapter needs to act and to see."""
 
     def __init__(
-        self, stage: Stage, *, admin: ApiClient, witness: Witness, narrator: Narrator, annotate: Annotate
+        self,
+        stage: Stage,
+        *,
+        admin: ApiClient,
+        witness: Witness,
+        narrator: Narrator,
+        prompt: Prompt,
+        annotate: Annotate,
     ) -> None:
-        self._stage = stage
+        self._blueprint = stage.names.blueprint
         self._admin = admin
         self._witness = witness
         self._tell = narrator
+        self._prompt = prompt
         self._annotate = annotate
 
     def play(self, target: Target, *, targets: int, retention: Mapping[str, object]) -> None:
         """`retention` is that of the blueprint, which `targets` targets name."""
-        blueprint = self._stage.names.blueprint
+        blueprint = self._blueprint
         self._tell.chapter("One of them wants it otherwise")
         self._tell.act(f"patch BackupBlueprint {blueprint}: what annotations may change, and how far")
         self._tell.objects({"spec": {"overrides": _OVERRIDES}})
@@ -63,22 +67,5 @@ class Overriding:
         self._witness.wait_for_spec(target, {"runtimeSettings": {"container": {"resources": resources}}})
         self._witness.wait_for_blueprint(matched=targets)
         self._tell.seen("its backups may use 1Gi of memory, within what the blueprint allows")
-        self._explain(target)
-
-    def _explain(self, target: Target) -> None:
-        arguments = ["explain", f"{target.key.kind.lower()}/{target.key.name}", "-n", target.key.namespace]
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "autobackup", *arguments],
-                env={**os.environ, "KUBECONFIG": self._stage.kubeconfig},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise DemoFailed(f"run autobackup {' '.join(arguments)}: {error}") from error
-        if done.returncode != 0:
-            raise DemoFailed(f"run autobackup {' '.join(arguments)}: exit code {done.returncode}: {done.stderr}")
-        self._tell.command(" ".join(["autobackup", *arguments]), done.stdout)
+        key = target.key
+        self._prompt.autobackup("explain", f"{key.kind.lower()}/{key.name}", "-n", key.namespace)

@@ -11,9 +11,9 @@ from tools.demo.cast import CONFIGURATION, REPOSITORY, Target
 from tools.demo.lookout import Lookout
 from tools.demo.narration import Narrator
 from tools.demo.overriding import Overriding
+from tools.demo.prompt import Prompt
 from tools.demo.sharing import Sharing
 from tools.demo.stage import BLUEPRINT, Stage
-from tools.demo.views import Kubectl
 from tools.demo.witness import Pair, Witness
 
 _EDITED_SCHEDULE = "30 1 * * *"
@@ -27,17 +27,15 @@ _ALLOWED = {"backup.example.com/tier": "gold"}
 class Story:
     """One performance; `play` raises DemoFailed at the first step that was not observed."""
 
-    def __init__(
-        self, stage: Stage, *, admin: ApiClient, lookout: Lookout, narrator: Narrator, kubectl: Kubectl
-    ) -> None:
+    def __init__(self, stage: Stage, *, admin: ApiClient, lookout: Lookout, narrator: Narrator, prompt: Prompt) -> None:
         self._names = stage.names
         self._admin = admin
         self._lookout = lookout
         self._tell = narrator
-        self._kubectl = kubectl
+        self._prompt = prompt
         self._witness = Witness(admin, lookout, stage.names)
         self._overriding = Overriding(
-            stage, admin=admin, witness=self._witness, narrator=narrator, annotate=self._annotate
+            stage, admin=admin, witness=self._witness, narrator=narrator, prompt=prompt, annotate=self._annotate
         )
         self._targets = {target.key.kind: target for target in cast.targets(stage.names)}
         self._milliseconds: dict[str, float] = {}
@@ -93,8 +91,8 @@ class Story:
     def _look_around(self) -> None:
         self._tell.chapter("What a person sees")
         self._witness.wait_for_blueprint(matched=len(self._targets))
-        self._kubectl.show("get", "backupblueprint", self._names.blueprint)
-        self._kubectl.show("get", "backupconfigurations", "-n", self._names.namespace)
+        self._prompt.kubectl("get", "backupblueprint", self._names.blueprint)
+        self._prompt.kubectl("get", "backupconfigurations", "-n", self._names.namespace)
 
     def _edit_blueprint(self) -> None:
         self._tell.chapter("The blueprint is edited, and everybody follows")
@@ -126,8 +124,8 @@ class Story:
         self._tell.seen(f"an Event of type {event['type']} on the {target.key.kind} says what is wrong")
         self._witness.wait_for_blueprint(matched=len(self._targets), failed=1)
         self._tell.seen("the blueprint's status lists it as failed, and nobody else")
-        self._kubectl.show("events", "-n", target.key.namespace, "--for", self._reference(target), "--types=Warning")
-        self._kubectl.show("get", "backupblueprint", self._names.blueprint)
+        self._prompt.kubectl("events", "-n", target.key.namespace, "--for", self._reference(target), "--types=Warning")
+        self._prompt.kubectl("get", "backupblueprint", self._names.blueprint)
         self._witness.expect_untouched(target, before.configuration)
         self._tell.seen("the last good BackupConfiguration is still in force")
 
@@ -152,7 +150,9 @@ class Story:
         self._tell.seen(
             f"namespace {self._names.namespace} does not have it: its backups are suspended, nothing is deleted"
         )
-        self._kubectl.show("events", "-n", witness.key.namespace, "--for", self._reference(witness), "--types=Warning")
+        self._prompt.kubectl(
+            "events", "-n", witness.key.namespace, "--for", self._reference(witness), "--types=Warning"
+        )
         labels = " ".join(f"{key}={value}" for key, value in _ALLOWED.items())
         self._tell.act(f"label Namespace {self._names.namespace}   {labels}")
         began = time.monotonic()

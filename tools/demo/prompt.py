@@ -1,33 +1,41 @@
-"""What a person would see: kubectl's own output, as the person who runs the demo."""
+"""What a person would see: the output of kubectl and of our own command, as the person who runs the demo."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 from tools.demo.failure import DemoFailed
 from tools.demo.narration import Narrator
 from tools.demo.stage import Stage
 
-_SECONDS = 20.0
+_SECONDS = 30.0
 
 
-class Kubectl:
-    """kubectl, if there is one."""
+class Prompt:
+    """Where commands are typed: against the demo's API server, their output told, a failure the end of the demo."""
 
     def __init__(self, stage: Stage, narrator: Narrator) -> None:
         self._stage = stage
         self._narrator = narrator
 
-    def show(self, *arguments: str) -> None:
-        """Run a command and show what it printed; without kubectl, say what would have been run."""
+    def kubectl(self, *arguments: str) -> None:
+        """Run kubectl; where there is none, say what would have been run."""
         line = " ".join(["kubectl", *arguments])
         if self._stage.kubectl is None:
             self._narrator.command(line, "(kubectl is not installed)")
             return
+        self._run(line, str(self._stage.kubectl), *arguments)
+
+    def autobackup(self, *arguments: str) -> None:
+        """Run `autobackup`."""
+        self._run(" ".join(["autobackup", *arguments]), sys.executable, "-m", "autobackup", *arguments)
+
+    def _run(self, line: str, *command: str) -> None:
         try:
             done = subprocess.run(
-                [self._stage.kubectl, *arguments],
+                command,
                 env={**os.environ, "KUBECONFIG": self._stage.kubeconfig},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
