@@ -210,7 +210,10 @@ def _named(mount: Mount) -> str:
 
 
 def _mounts_for(template: PodTemplate, paths: tuple[str, ...]) -> tuple[Mount, ...]:
-    """For each path the innermost mount that holds it, whatever kind of volume that is."""
+    """For each path the innermost mount that holds it, of any volume, and the claims that are mounted below the path.
+
+    Without the latter a backup of the path would silently lack files that a container sees there.
+    """
     known = sorted(
         (mount for volume in template.volumes for mount in volume.mounts),
         key=lambda mount: (-len(mount.mount_path), mount),
@@ -218,9 +221,7 @@ def _mounts_for(template: PodTemplate, paths: tuple[str, ...]) -> tuple[Mount, .
     chosen = []
     for path in paths:
         mount = next((m for m in known if _is_under(path, m.mount_path)), None)
-        if mount is not None:
-            _refuse_ambiguous(mount, known)
-        else:
+        if mount is None:
             raise Refusal(
                 Reason.PATH_NOT_MOUNTED,
                 PATHS,
@@ -229,7 +230,18 @@ def _mounts_for(template: PodTemplate, paths: tuple[str, ...]) -> tuple[Mount, .
                 hint=f"mounted are {', '.join(m.mount_path for m in known[:_MOST_SHOWN]) or 'none'}",
             )
         chosen.append(mount)
+        chosen += _claims_below(template, path)
+    for mount in chosen:
+        _refuse_ambiguous(mount, known)
     return tuple(dict.fromkeys(chosen))
+
+
+def _claims_below(template: PodTemplate, path: str) -> list[Mount]:
+    persistent = (volume for volume in template.volumes if volume.persistent)
+    below = (
+        m for volume in persistent for m in volume.mounts if m.mount_path != path and _is_under(m.mount_path, path)
+    )
+    return sorted(below, key=lambda mount: mount.mount_path)
 
 
 def _outermost(mounts: tuple[Mount, ...]) -> tuple[str, ...]:

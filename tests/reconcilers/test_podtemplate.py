@@ -89,6 +89,21 @@ def test_paths_choose_the_innermost_mount() -> None:
     )
 
 
+def test_a_path_brings_the_claims_that_are_mounted_below_it() -> None:
+    found = template(data="/srv", media=["/srv/media", "/srv2"], raw="/srv/media/raw", _cache="/srv/cache")
+    media, raw = Mount("media", "/srv/media"), Mount("raw", "/srv/media/raw")
+    assert choose(found, paths=("/srv",), mounts=None)[1] == (Mount("data", "/srv"), media, raw)
+    assert choose(found, paths=("/srv/media", "/srv/media/raw"), mounts=None)[1] == (media, raw)
+    assert choose(found, paths=("/srv/cache",), mounts=None)[1] == (Mount("cache", "/srv/cache"),)
+
+
+def test_two_claims_below_a_path_at_one_place_are_ambiguous() -> None:
+    found = template(data="/srv", media="/srv/media", other="/srv/media")
+    with pytest.raises(Refusal) as refused:
+        choose(found, paths=("/srv",), mounts=None)
+    assert refused.value.reason is Reason.AMBIGUOUS_VOLUMES
+
+
 def test_mounts_are_taken_as_asked_for() -> None:
     found = template(data="/srv", _cache="/cache")
     asked = (Mount("cache", "/elsewhere", "a"), Mount("data", "/x"))
