@@ -30,26 +30,23 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from informers.backoff import Backoff
+from informers.channel import WATCH_SECONDS, Channel
 from informers.clock import Clock
-from informers.doubt import Doubt
-from informers.errors import ApiError, Forbidden, IdleTimeout, NotFound, Unfinished
+from informers.errors import Forbidden, IdleTimeout, NotFound, Unfinished
 from informers.gates import Gates
 from informers.intake import Intake, Sink
 from informers.listing import read_pages
 from informers.observer import InformerObserver
+from informers.presence import is_absent
 from informers.projection import Projection, Row
 from informers.recovery import Attempt, Recovery, Restart, is_repeated, recover
 from informers.replacement import Replacement
 from informers.resource import Resource
 from informers.stream import WatchStream
-from informers.transport import METADATA, Transport
+from informers.transport import Transport
 
 R = TypeVar("R", bound=Row)
 
-ACCEPT_OBJECTS = "application/json"
-# The second choice is for servers that cannot reduce objects; whole ones are understood as well.
-ACCEPT_METADATA = f"{METADATA},application/json"
-WATCH_SECONDS = (300.0, 600.0)
 SHORT_SECONDS = 1.0
 HEALTHY_SECONDS = 60.0
 REFUSALS = 5
@@ -98,7 +95,14 @@ class Reflector(Generic[R]):
         self.last_event_at: float | None = None
         self.relists = 0
         self.intake = Intake(resource, projection, sink, namespace=namespace, clock=clock, observer=observer)
-        self._path = resource.collection_path(namespace or None)
+        self._channel = Channel(
+            transport,
+            resource,
+            namespace=namespace,
+            metadata_only=projection.metadata_only,
+            clock=clock,
+            observer=observer,
+        )
         self._metadata_only = projection.metadata_only
         self._sink = sink
         self._optional = optional
@@ -109,11 +113,9 @@ class Reflector(Generic[R]):
         self._gates = gates
         self._backoff = Backoff(clock)
         self._wake = asyncio.Event()
-        self._stream: WatchStream | None = None
         self._consistent = True
         self._silences = self._unfinished = self._refusals = 0
         self._interrupted = False
-        self._doubt = Doubt(transport, resource, namespace=namespace)
         self._repair_at: float | None = None
         self._refresh_wanted = False
         self._reading: asyncio.Timeout | None = None
@@ -128,7 +130,7 @@ class Reflector(Generic[R]):
             while True:
                 await self.step()
         finally:
-            await self._close_stream("stopped")
+            await self._channel.close("stopped")
 
     def poke(self) -> None:
         """The kind may be served now: do not wait any longer for it."""
@@ -157,7 +159,7 @@ class Reflector(Generic[R]):
         started = self._clock.monotonic()
         # Consistent (R7) at the start and when in doubt: a cache that lags behind would take us back in time.
         wanted = "" if self._consistent else self.intake.revision
-        stream = await self._open(wanted, sendInitialEvents="true", resourceVersionMatch="NotOlderThan")
+        stream = await self._channel.open(wanted, initial=True)
         replacement = self._sink.begin(self.namespace)
         while (lines := await stream.next_lines()) is not None:
             self.last_event_at = self._clock.monotonic()
@@ -168,7 +170,7 @@ class Reflector(Generic[R]):
                     await self._adopt(replacement, end.resource_version, authoritative=not wanted, started=started)
                     return
         raise Unfinished(
-            f"WATCH {self._path}",
+            f"WATCH {self._channel.path}",
             reason="Unfinished",
             message=f"the stream ended after {replacement.items} initial objects and before the last of them",
         )
@@ -220,13 +222,13 @@ class Reflector(Generic[R]):
     # ---- watching
 
     async def _watch(self) -> None:
-        stream = self._stream or await self._open(self.intake.revision)
+        stream = self._channel.stream or await self._channel.open(self.intake.revision)
         while await self._follow(stream):
             pass
         if self._repair_at is not None or self._refresh_wanted:
             reason = "refresh" if self._refresh_wanted else "undecodable"
             self._refresh_wanted = False
-            await self._close_stream(reason)
+            await self._channel.close(reason)
             self._delay = 0.0
             self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason=reason)
         else:
@@ -257,40 +259,12 @@ class Reflector(Generic[R]):
 
     async def _ended_politely(self, stream: WatchStream) -> None:
         lived = self._clock.monotonic() - stream.opened_at
-        await self._close_stream("short" if lived < SHORT_SECONDS and stream.events == 0 else "closed")
+        await self._channel.close("short" if lived < SHORT_SECONDS and stream.events == 0 else "closed")
         # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner,
         # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
         self._interrupted = self._interrupted or lived < WATCH_SECONDS[0]
         self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next()
         self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
-
-    async def _open(self, revision: str, **extra: str) -> WatchStream:
-        await self._close_stream("reopened")
-        if not extra:
-            await self._doubt.settle(revision)
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": revision,
-            # R9: spread over minutes, so that informers started together do not reconnect together for ever.
-            "timeoutSeconds": str(int(self._clock.uniform(*WATCH_SECONDS))),
-            **extra,
-        }
-        accept = ACCEPT_METADATA if self._metadata_only else ACCEPT_OBJECTS
-        self._stream = await WatchStream.open(
-            self._transport, self._path, query=query, accept=accept, clock=self._clock
-        )
-        self._doubt.clear()
-        self._observer.watch_started(self.resource, self.namespace)
-        return self._stream
-
-    async def _close_stream(self, reason: str) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            seconds = await stream.close()
-            self._observer.watch_ended(
-                self.resource, self.namespace, reason=reason, events=stream.events, seconds=seconds
-            )
 
     # ---- failing, resting, trying again
 
@@ -303,9 +277,7 @@ class Reflector(Generic[R]):
             async with self._gates.relist if self.synced else self._gates.initial:
                 await (self._streaming_list() if attempt is Attempt.STREAMING_LIST else self._list())
         except Exception as error:  # every failure takes the same way out; cancellation is no Exception (T3)
-            if attempt is Attempt.WATCH and self._stream is None:
-                self._doubt.open_failed(error)
-            await self._close_stream(type(error).__name__)
+            await self._channel.failed(error, watching=attempt is Attempt.WATCH)
             await self._fail(error, attempt)
 
     async def _fail(self, error: Exception, attempt: Attempt) -> None:
@@ -319,7 +291,9 @@ class Reflector(Generic[R]):
         )
         if self._dispensable and not self.synced and self._refusals >= REFUSALS:
             recovery = Recovery(Restart.WAIT, slow=True)
-        if recovery.restart is Restart.WAIT and not await self._is_certainly_absent():
+        # Where nothing is stored, a 404 is enough: there is nothing that it could empty.
+        holds = self._sink.holds(self.namespace)
+        if recovery.restart is Restart.WAIT and holds and not await is_absent(self._transport, self.resource):
             recovery = Recovery(Restart.RETRY, slow=True)
         if recovery.restart is Restart.PLAIN_LIST or self._never_finishes(error, attempt):
             self._gates.refuse_streaming(self.resource)
@@ -364,21 +338,6 @@ class Reflector(Generic[R]):
         self._consistent = True
         self.state = State.ABSENT
         self._after_rest = State.START
-
-    async def _is_certainly_absent(self) -> bool:
-        """A 404 alone must not empty a store: ask discovery as well, which other code of the server answers (R17)."""
-        if not self._sink.holds(self.namespace):
-            return True
-        try:
-            document = (await self._transport.request("GET", self.resource.api_path)).json()
-        except NotFound:
-            return True
-        except ApiError:
-            return False
-        served = document.get("resources") if isinstance(document, dict) else None
-        return isinstance(served, list) and all(
-            not isinstance(entry, dict) or entry.get("name") != self.resource.plural for entry in served
-        )
 
     def _never_finishes(self, error: Exception, attempt: Attempt) -> bool:
         """R6: a server too old to know streaming lists sends all objects, and never the bookmark that ends them."""

@@ -26,10 +26,10 @@ from informers import (
     Transport,
     load_credentials,
 )
+from informers.channel import ACCEPT_METADATA, ACCEPT_OBJECTS
 from informers.errors import error_from_status
 from informers.frames import LineSplitter, decode_line
 from informers.listing import ACCEPT_METADATA as ACCEPT_METADATA_LIST
-from informers.reflector import ACCEPT_METADATA, ACCEPT_OBJECTS
 from tests.informers.live import CONFIG_MAPS
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.fakeapi import FakeApi

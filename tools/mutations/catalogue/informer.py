@@ -113,14 +113,14 @@ INFORMER: tuple[Mutation, ...] = (
     mutation(
         "P9a",
         "No bookmarks are asked for.",
-        ("informers/reflector.py", '            "allowWatchBookmarks": "true",\n', ""),
+        ("informers/channel.py", '            "allowWatchBookmarks": "true",\n', ""),
         tests=(f"{_TURNS}test_r10_every_stream_asks_for_bookmarks",),
     ),
     mutation(
         "P9b",
         "No end of a watch is asked for.",
         (
-            "informers/reflector.py",
+            "informers/channel.py",
             '            "timeoutSeconds": str(int(self._clock.uniform(*WATCH_SECONDS))),\n',
             "",
         ),
@@ -152,8 +152,8 @@ INFORMER: tuple[Mutation, ...] = (
         "P10c",
         "Whole objects are fetched where metadata would do.",
         (
-            "informers/reflector.py",
-            "accept = ACCEPT_METADATA if self._metadata_only else ACCEPT_OBJECTS",
+            "informers/channel.py",
+            "accept = ACCEPT_METADATA if metadata_only else ACCEPT_OBJECTS",
             "accept = ACCEPT_OBJECTS",
         ),
         tests=(f"{_READING}test_d3_metadata_only_asks_for_partial_objects",),
