@@ -1,0 +1,53 @@
+"""Which tests run together, and how pytest is told.
+
+Invariants: every test is in exactly one part (`tests/machinery/test_suite.py` compares what pytest collects). Whoever
+adds a test or a folder has nothing to do: what no part names belongs to the last one. What needs the machine as a
+whole (namespaces and cgroups of a node, the storage of images) is all in one part, so that no two of its tests meet.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILD = Path(__file__).parents[2] / "build"
+FIRST, AGAIN = "tests", "again"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of the tests: those with these marks, below these paths, or anywhere but below those of other parts."""
+
+    name: str
+    marks: str = "cluster"
+    paths: tuple[str, ...] = ()
+
+    def selection(self) -> list[str]:
+        """How pytest is told which tests these are."""
+        others = [path for part in PARTS if part.marks == self.marks for path in part.paths]
+        return ["-m", self.marks, *(self.paths or (f"--ignore={path}" for path in others))]
+
+    def command(self, *arguments: str, report: str = FIRST) -> list[str]:
+        """How pytest runs it. Caches are apart, since each run rewrites the list of what failed."""
+        places = ("-o", f"cache_dir={self.cache}", f"--junit-xml={self.report(report)}")
+        return [sys.executable, "-m", "pytest", *places, *arguments, *self.selection()]
+
+    @property
+    def cache(self) -> Path:
+        return BUILD / f"cache-{self.name}"
+
+    @property
+    def log(self) -> Path:
+        return BUILD / f"tests-{self.name}.log"
+
+    def report(self, name: str) -> Path:
+        return BUILD / f"{name}-{self.name}.xml"
+
+
+PARTS = (
+    Part("apart", marks="not cluster"),
+    Part("node", paths=("tests/e2e", "tests/cluster", "tests/image")),
+    Part("operator", paths=("tests/autobackup",)),
+    Part("rest"),
+)
