@@ -1,8 +1,8 @@
 """Which version the API server has, and whether it is one that we support.
 
 Contract: `problem` is the whole rule, a pure function of what `/version` answers. The operator asks until it is
-answered and then now and then, because a cluster is upgraded under it; an old server makes it not ready, with words,
-and does not stop it.
+answered and then each hour, because a cluster is upgraded under it; an old server makes it not ready, with words, and
+does not stop it. One that is too old is asked more often: somebody waits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ OLDEST: Final = (1, 30)
 """The rules in our CRDs need 1.29, and 1.30 is the first with ValidatingAdmissionPolicies that are no beta."""
 
 PATH: Final = "/version"
-_AGAIN_SECONDS: Final = (5.0, 600.0)
-"""After no answer, and after one."""
+_UNANSWERED_SECONDS: Final = 5.0
+_UNSUPPORTED_SECONDS: Final = 600.0
+_SUPPORTED_SECONDS: Final = 3600.0
 
 _log = structlog.get_logger("manager")
 
@@ -60,8 +61,10 @@ class ServerVersion:
     async def run(self) -> None:
         """Ask, for ever."""
         while True:
-            known = await self._look()
-            await self._clock.sleep(self._clock.uniform(0.8, 1.2) * _AGAIN_SECONDS[known])
+            pause = _UNANSWERED_SECONDS
+            if await self._look():
+                pause = _UNSUPPORTED_SECONDS if self._problem else _SUPPORTED_SECONDS
+            await self._clock.sleep(self._clock.uniform(0.8, 1.2) * pause)
 
     async def _look(self) -> bool:
         try:

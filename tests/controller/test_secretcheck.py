@@ -130,6 +130,76 @@ def test_it_is_read_whole_once_for_each_version() -> None:
     run_scenario(scenario)
 
 
+def test_one_right_is_asked_for_once_and_again_only_after_a_refusal() -> None:
+    """In an hour: one question, the content once, and a look at the metadata every five minutes or so."""
+    state, requests = states_after(3600, reviews=[ALLOWED], reads=[FOUND])
+    assert state is SecretState.FOUND
+    assert requests <= 2 + 3600 / 240
+    withdrawn = failure(403, "Forbidden")
+    assert states_after(400, reviews=[ALLOWED, FORBIDDEN], reads=[FOUND, withdrawn])[0] is SecretState.UNCHECKED
+    # Refused for another reason than that right, by a server that has just started for instance: nothing is concluded.
+    assert states_after(400, reviews=[ALLOWED], reads=[FOUND, withdrawn])[0] is SecretState.FOUND
+
+
+class Namespaces:
+    """The same Secret in many namespaces; `allowed` are those in which the operator may look at it."""
+
+    def __init__(self, clock: LoopClock, count: int) -> None:
+        self.allowed: set[str] = set()
+        self.asked: list[tuple[float, str]] = []
+        self.keys = {ObjectKey(f"team-{number:02}", "storage"): {"s3"} for number in range(count)}
+        self._clock = clock
+        self.secrets = StorageSecrets(
+            ScriptedTransport(self._answer), clock, enabled=True, wanted=lambda: self.keys, changed=lambda key: None
+        )
+
+    def _answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+        if asked.method != "POST":
+            return FOUND
+        namespace = asked.body["spec"]["resourceAttributes"]["namespace"]
+        self.asked.append((self._clock.monotonic(), namespace))
+        return ALLOWED if namespace in self.allowed else FORBIDDEN
+
+    def asked_since(self, then: float) -> list[str]:
+        return [namespace for at, namespace in self.asked if at >= then]
+
+    def found(self) -> set[str]:
+        return {key.namespace for key in self.keys if self.secrets.sight(key, "s3").state is SecretState.FOUND}
+
+
+def test_those_that_may_not_be_read_take_turns() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        many = Namespaces(clock, 50)
+        task = asyncio.create_task(many.secrets.run())
+        await clock.sleep(60)
+        assert len(many.asked) == 50, "each is asked about when it is seen first"
+        for _ in range(8):
+            then = clock.monotonic()
+            await clock.sleep(3600)
+            assert 3 <= len(many.asked_since(then)) <= 25, "not six for each of them"
+        then = clock.monotonic()
+        await clock.sleep(6 * 3600 * 1.2)
+        assert len(set(many.asked_since(then))) == 50, "each within six hours or so"
+        task.cancel()
+        await asyncio.wait([task])
+
+    run_scenario(scenario)
+
+
+def test_when_a_right_is_given_for_one_the_others_are_asked_about_at_once() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        many = Namespaces(clock, 50)
+        task = asyncio.create_task(many.secrets.run())
+        await clock.sleep(3600)
+        many.allowed = {key.namespace for key in many.keys}
+        await clock.sleep(1500)
+        assert many.found() == many.allowed
+        task.cancel()
+        await asyncio.wait([task])
+
+    run_scenario(scenario)
+
+
 def test_an_outage_takes_nothing_away_and_costs_little() -> None:
     state, requests = states_after(300 + 600, reviews=[ALLOWED, BROKEN], reads=[FOUND])
     assert state is SecretState.FOUND
