@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from autobackup.cluster import Cluster
+from informers.apiservices import API_SERVICE
 from informers.errors import ApiError
 from informers.resource import Resource
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY, TARGETS
@@ -56,6 +57,8 @@ def needed(*, namespaces: Sequence[str], lease_namespace: str, lease: str) -> It
     for verb in ("get", "list", "watch"):
         yield Right(verb, NAMESPACE, use=BY_LABEL if namespaces else "")
     yield Right("patch", BLUEPRINT, subresource="status")
+    for verb in ("list", "watch"):
+        yield Right(verb, API_SERVICE, use="kinds that come later")
     for namespace in namespaces or ("",):
         for kind in TARGETS.values():
             for verb in ("get", "list", "watch"):

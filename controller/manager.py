@@ -198,6 +198,7 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics)
         queue_metrics.bind(self._queue)
         self._recorder = EventRecorder(fenced, clock, identity=identity, dropped=metrics.event_dropped)
+        self._factory.follow_api_services()
         self._caches = Caches.register(
             self._factory, namespaces=settings.namespaces, openshift=settings.openshift == "auto"
         )

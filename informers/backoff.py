@@ -32,6 +32,10 @@ class Backoff:
         self._interval = BASE_SECONDS
         self._rested_until = float("-inf")
 
+    def begin_anew(self) -> None:
+        """What went wrong may be over: the next delay is the shortest."""
+        self._interval = BASE_SECONDS
+
     def next(self, *, floor: float = 0.0, slow: bool = False) -> float:
         """The delay to take now; `slow` is the longest one at once, for what only a person can mend.
 

@@ -5,6 +5,9 @@ two projections of one resource are two caches, and whoever wants both must say 
 all of them current until it is cancelled; `wait_synced` returns when every one of them is synced, or says
 which are not and why.
 
+`follow_api_services` makes missing kinds be noticed when they come; nobody waits for what it reads, and no informer
+needs it.
+
 Invariant: informers begin in the order of their registration, three initial reads at a time (R27).
 
 Source of the idea: client-go `informers.SharedInformerFactory`, `tools/cache/identity.go`, `wait.go`.
@@ -16,12 +19,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from informers.apiservices import API_SERVICE, API_SERVICES, ApiServices
 from informers.clock import Clock, RealClock
 from informers.errors import NotSynced
 from informers.gates import Gates
 from informers.index import IndexFunction
 from informers.observer import InformerObserver
-from informers.projection import Projection, Row
+from informers.projection import MetaRow, Projection, Row
 from informers.resource import Resource
 from informers.shared import SharedInformer
 from informers.transport import Transport
@@ -48,7 +52,22 @@ class InformerFactory:
         # Any: the factory holds informers of different rows and never looks at one.
         self._informers: dict[tuple[str, str, str, str], SharedInformer[Any]] = {}
         self._after: dict[SharedInformer[Any], SharedInformer[Any]] = {}
+        self._services: SharedInformer[MetaRow] | None = None
         self._running = False
+
+    def follow_api_services(self) -> None:
+        """Watch which groups and versions the server has, and look for a missing kind when its own come (R17)."""
+        self._services = SharedInformer(
+            API_SERVICE,
+            API_SERVICES,
+            transport=self._transport,
+            clock=self._clock,
+            observer=InformerObserver(),
+            gates=self._gates,
+            optional=True,
+            dispensable=True,
+        )
+        self._gates.presence = ApiServices(self._services, lambda: self.informers).presence
 
     def informer(
         self,
@@ -103,6 +122,8 @@ class InformerFactory:
         async with asyncio.TaskGroup() as group:
             for informer in self.informers:
                 group.create_task(self._run(informer), name=f"inform {informer.name}")
+            if self._services is not None:
+                group.create_task(self._services.run(), name=f"inform {self._services.name}")
 
     async def _run(self, informer: SharedInformer[Any]) -> None:
         first = self._after.get(informer)

@@ -1,4 +1,5 @@
-"""What all reflectors of a process share: how many may read whole collections at once, and what the server cannot do.
+"""What all reflectors of a process share: how many may read whole collections at once, and what the server cannot do
+or does not have.
 
 Contract: at most three initial reads at a time, in the order of registration, so that the kinds registered
 first are there first and the server's and our own buffers stay bounded; at most two relists at a time, so
@@ -11,8 +12,10 @@ Source of the idea: machinery rules R6, R27; client-go asks again each time.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from informers.clock import Clock
+from informers.presence import Presence
 from informers.resource import Resource
 
 INITIAL_READS = 3
@@ -21,11 +24,12 @@ REPROBE_SECONDS = 6 * 3600.0
 
 
 class Gates:
-    """One per factory."""
+    """One per factory. `presence` says what is known of the group and version of a kind."""
 
-    __slots__ = ("_clock", "_refused_until", "initial", "relist")
+    __slots__ = ("_clock", "_refused_until", "initial", "presence", "relist")
 
     def __init__(self, clock: Clock) -> None:
+        self.presence: Callable[[Resource], Presence] = lambda resource: Presence.UNKNOWN
         self._clock = clock
         self._refused_until: dict[Resource, float] = {}
         self.initial = asyncio.Semaphore(INITIAL_READS)

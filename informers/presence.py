@@ -8,9 +8,19 @@ Source of the idea: a 404 alone must not empty a store; aggregated APIs answer i
 
 from __future__ import annotations
 
+from enum import Enum
+
 from informers.errors import ApiError, NotFound
 from informers.resource import Resource
 from informers.transport import Transport
+
+
+class Presence(Enum):
+    """Whether the server has the group and version of a kind."""
+
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+    THERE = "there"
 
 
 async def is_absent(transport: Transport, resource: Resource) -> bool:

@@ -32,12 +32,12 @@ from typing import Generic, TypeVar
 from informers.backoff import Backoff
 from informers.channel import WATCH_SECONDS, Channel
 from informers.clock import Clock
-from informers.errors import Forbidden, IdleTimeout, NotFound, Unfinished
+from informers.errors import Forbidden, IdleTimeout, NotFound, TooManyRequests, Unfinished
 from informers.gates import Gates
 from informers.intake import Intake, Sink
 from informers.listing import read_pages
 from informers.observer import InformerObserver
-from informers.presence import is_absent
+from informers.presence import Presence, is_absent
 from informers.projection import Projection, Row
 from informers.recovery import Attempt, Recovery, Restart, is_repeated, recover
 from informers.replacement import Replacement
@@ -48,6 +48,8 @@ from informers.transport import Transport
 R = TypeVar("R", bound=Row)
 
 SHORT_SECONDS = 1.0
+ABSENT_SECONDS = (1800.0, 3600.0)
+"""Between two looks for a kind whose group and version the server does not have: it is told when they come."""
 HEALTHY_SECONDS = 60.0
 REFUSALS = 5
 
@@ -115,7 +117,7 @@ class Reflector(Generic[R]):
         self._wake = asyncio.Event()
         self._consistent = True
         self._silences = self._unfinished = self._refusals = 0
-        self._interrupted = False
+        self._interrupted = self._absent = False
         self._repair_at: float | None = None
         self._refresh_wanted = False
         self._reading: asyncio.Timeout | None = None
@@ -134,6 +136,8 @@ class Reflector(Generic[R]):
 
     def poke(self) -> None:
         """The kind may be served now: do not wait any longer for it."""
+        if isinstance(self.last_error, NotFound):
+            self._backoff.begin_anew()
         self._wake.set()
 
     def refresh(self) -> None:
@@ -197,7 +201,7 @@ class Reflector(Generic[R]):
         for _ in telling:
             # The store is complete; only telling ten thousand rows takes long enough for others to get a turn (T8).
             await self._clock.sleep(0)
-        self._consistent = self._interrupted = False
+        self._consistent = self._interrupted = self._absent = False
         self._unfinished = self._silences = 0
         self._repair_at = None
         if replacement.unidentified:
@@ -301,13 +305,25 @@ class Reflector(Generic[R]):
             self.state = State.START
             return
         # A connection that was silent for 70 s has waited long enough for its next try.
-        self._delay = 0.0 if silent else self._backoff.next(floor=recovery.floor, slow=recovery.slow)
+        self._delay = 0.0 if silent else self._pause(error, recovery)
         if self._silences or not silent:  # of a quiet kind it is no error
-            self._remember(error, routine=recovery.routine)
+            # A kind that has just come is refused until its storage is set up.
+            coming = self._absent and isinstance(error, TooManyRequests)
+            self._remember(error, routine=recovery.routine or coming)
         if recovery.restart is Restart.WAIT:
             self._go_absent()
         else:
             self._restart(recovery.restart, attempt, reason=type(error).__name__)
+
+    def _pause(self, error: Exception, recovery: Recovery) -> float:
+        """How long to wait. For a kind that is not served: until somebody pokes, in fact, where it can be told."""
+        slow = recovery.slow
+        if recovery.restart is Restart.WAIT and isinstance(error, NotFound):
+            presence = self._gates.presence(self.resource)
+            if presence is Presence.MISSING:
+                return self._clock.uniform(*ABSENT_SECONDS)
+            slow = presence is Presence.UNKNOWN
+        return self._backoff.next(floor=recovery.floor, slow=slow)
 
     def _remember(self, error: Exception, *, routine: bool) -> None:
         repeated = is_repeated(error, self.last_error)
@@ -332,6 +348,7 @@ class Reflector(Generic[R]):
             self._observer.relist(self.resource, self.namespace, reason=reason)
 
     def _go_absent(self) -> None:
+        self._absent = True
         self._sink.absent(self.namespace)
         self.intake.forget()
         self._mark_synced()

@@ -18,8 +18,8 @@ from tools.controlplane import GARBAGE_COLLECTION, ControlPlane, install_crds, r
 
 USER = "system:serviceaccount:autobackup-system:autobackup"
 APPBINDINGS = "appbindings.appcatalog.appscode.com"
-LATE = 65.0
-"""Within this many seconds a kind is noticed that was not there: it is looked for every 30 to 60 seconds."""
+LATE = 15.0
+"""Within this many seconds a kind is noticed that was not there: the API server tells when its group comes."""
 
 pytestmark = pytest.mark.cluster
 
@@ -138,9 +138,7 @@ def test_own_kinds_are_installed_late() -> None:
             assert probes.probe(process, "/livez") == (200, "ok")
             assert len(probes.complaints(process)) <= 10
             install_crds(api)
-            wait_for(
-                lambda: probes.probe(process, "/readyz")[0] == 200, LATE + 20, what="readiness", state=process.tail
-            )
+            wait_for(lambda: probes.probe(process, "/readyz")[0] == 200, 2 * LATE, what="readiness", state=process.tail)
             stage = Stage(api, "default")
             blueprint = stage.blueprint()
             stage.create("PersistentVolumeClaim", "data", {ANNOTATION: blueprint})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from informers import Deleted, ObjectKey
+from informers.apiservices import API_SERVICE
 from tests.informers.rig import DEPLOYMENTS, WHOLE_NOTES, WIDGETS, Rig, make_api, noted
 from tests.support.fakeapi import Answer, FakeApi
 from tests.support.virtualtime import run_virtual
@@ -65,6 +68,105 @@ def test_a_poke_while_all_is_well_does_nothing() -> None:
             rig.informer.poke()
             await rig.settle(10)
             assert api.verbs() == ["watchlist"]
+
+    run_virtual(main())
+
+
+def looks(api: FakeApi) -> int:
+    """How often it was looked for the kind."""
+    return sum("widgets" in request.path for request in api.requests)
+
+
+def test_a_kind_whose_group_the_server_does_not_have_is_not_looked_for() -> None:
+    async def main() -> None:
+        api = make_api(DEPLOYMENTS, API_SERVICE)
+        api.create(API_SERVICE, "v1.apps")
+        rig = make(api)
+        rig.factory.follow_api_services()
+        async with rig.running():
+            assert rig.informer.has_synced, "nobody waits for APIServices"
+            await rig.settle(12 * 3600)
+            assert 12 <= looks(api) <= 26, "once or twice an hour"
+            api.serve(WIDGETS, custom=True)
+            api.create(WIDGETS, "w", annotations=noted())
+            api.create(API_SERVICE, "v1.example.com")
+            await rig.settle(1)
+            assert rig.rows == {"w": "x"}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_group_that_comes_before_its_kind_has_it_looked_for_soon(optional: bool) -> None:
+    """The server tells of a CRD's group before it serves the kind, and before each of several instances does."""
+
+    async def main() -> None:
+        api = make_api(DEPLOYMENTS, API_SERVICE)
+        rig = make(api, optional=optional)
+        rig.factory.follow_api_services()
+        async with rig.running(synced=optional):
+            await rig.settle(3600)
+            api.create(API_SERVICE, "v1.example.com")
+            await rig.settle(1)
+            assert not rig.rows
+            api.serve(WIDGETS, custom=True)
+            api.create(WIDGETS, "w", annotations=noted())
+            await rig.settle(5)
+            assert rig.rows == {"w": "x"}
+
+    run_virtual(main())
+
+
+def test_a_kind_that_is_being_set_up_is_no_failure() -> None:
+    """A real server answers 429 for a moment: storage is (re)initializing."""
+
+    async def main() -> None:
+        api = make_api(DEPLOYMENTS, API_SERVICE)
+        rig = make(api)
+        rig.factory.follow_api_services()
+        async with rig.running():
+            await rig.settle(3600)
+            api.serve(WIDGETS, custom=True)
+            api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS, times=2)
+            api.create(API_SERVICE, "v1.example.com")
+            await rig.settle(10)
+            assert rig.informer.available
+            assert rig.observer.of("attempt_failed") == []
+            api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS)
+            api.cut_streams()
+            await rig.settle(10)
+            assert len(rig.observer.of("attempt_failed")) > 0, "of a kind that is there it is one"
+
+    run_virtual(main())
+
+
+def test_a_group_whose_kind_never_comes_is_looked_at_once_a_minute_at_most_in_the_end() -> None:
+    async def main() -> None:
+        api = make_api(DEPLOYMENTS, API_SERVICE)
+        api.create(API_SERVICE, "v1.example.com")
+        rig = make(api)
+        rig.factory.follow_api_services()
+        async with rig.running():
+            await rig.settle(600)
+            before = looks(api)
+            await rig.settle(3600)
+            assert 55 <= looks(api) - before <= 125
+
+    run_virtual(main())
+
+
+def test_who_may_not_read_registrations_looks_as_if_there_were_none() -> None:
+    async def main() -> None:
+        api = make_api(DEPLOYMENTS, API_SERVICE)
+        api.fail(Answer(403, "Forbidden"), resource=API_SERVICE, times=1000)
+        rig = make(api)
+        rig.factory.follow_api_services()
+        async with rig.running():
+            await rig.settle(300)
+            api.serve(WIDGETS, custom=True)
+            await rig.settle(61)
+            assert rig.informer.available
+            assert rig.observer.of("attempt_failed") == [], "it is a help, not a need"
 
     run_virtual(main())
 
