@@ -6,9 +6,10 @@ arrival.
 Invariants:
 - `pop` serves the highest band that has anybody (Q7), and in it the namespaces in turn (Q9): ten thousand
   keys of one tenant delay another tenant's key by one turn.
-- An entry that waited `AGEING_SECONDS` in a band moves to the end of the next higher one (Q8), so a band that
-  is never empty cannot starve the ones below it. This happens when somebody asks who is next, at most one
-  band at a time and at most `AGEING_RESOLUTION_SECONDS` late.
+- An entry that waited `AGEING_SECONDS` in a band of which nobody was served for as long moves to the end of the next
+  higher one (Q8), so a band that is never empty cannot starve the ones below it. This happens when somebody asks who
+  is next, at most one band at a time and at most `AGEING_RESOLUTION_SECONDS` late. Who waits in a band that is served
+  only waits for its turn: a roll-out that takes minutes must not climb before what people do meanwhile.
 - An entry stands in exactly one lane; removing it from the middle is O(1) and leaves nothing behind.
 
 Sources of the ideas: controller-runtime `pkg/controller/priorityqueue` (bands, order is re-stamped when
@@ -51,10 +52,12 @@ class Bands(Generic[E]):
         self._lanes: tuple[dict[str, OrderedDict[E, None]], ...] = tuple({} for _ in BANDS)
         # The same lanes in the order of their turns; one that was emptied from the middle stays behind until its turn.
         self._turns: tuple[deque[OrderedDict[E, None]], ...] = tuple(deque() for _ in BANDS)
+        self._served = [float("-inf")] * len(BANDS)
         self._next_ageing = float("inf")
 
-    def __bool__(self) -> bool:
-        return any(self._lanes)
+    def waits(self, bands: int) -> bool:
+        """Whether anybody waits in the first so many bands."""
+        return any(self._lanes[:bands])
 
     def __iter__(self) -> Iterator[E]:
         for turns in self._turns:
@@ -91,11 +94,12 @@ class Bands(Generic[E]):
             self.remove(entry)
             self.push(entry, index, now)
 
-    def pop(self, now: float) -> E | None:
-        """Take the entry whose turn it is."""
+    def pop(self, now: float, bands: int = len(BANDS)) -> E | None:
+        """Take the entry whose turn it is, of those in the first so many bands."""
         if now >= self._next_ageing:
             self._age(now)
-        for turns in self._turns:
+        for index in range(bands):
+            turns = self._turns[index]
             while turns:
                 lane = turns[0]
                 if not lane:
@@ -107,11 +111,12 @@ class Bands(Generic[E]):
                 else:
                     turns.popleft()
                     del self._lanes[entry.band][entry.namespace]
+                self._served[index] = now
                 return entry
         return None
 
     def _age(self, now: float) -> None:
-        """Lift who waited long enough by one band.
+        """Lift who waited long enough, in a band that is not served, by one band.
 
         Lanes are sorted by arrival in the band, so their heads are enough to look at; the heads are looked at
         once a second at most, so ten thousand namespaces do not make `pop` linear.
@@ -121,8 +126,9 @@ class Bands(Generic[E]):
             for lane in self._turns[index]:
                 while lane:
                     entry = next(iter(lane))
-                    if entry.band_since + self._ageing > now:
-                        oldest = min(oldest, entry.band_since)
+                    since = max(entry.band_since, self._served[index])
+                    if since + self._ageing > now:
+                        oldest = min(oldest, since)
                         break
                     self.remove(entry)
                     self.push(entry, index - 1, now)

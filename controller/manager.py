@@ -32,6 +32,7 @@ from controller.debug import Debug
 from controller.diagnosis import lagging
 from controller.election import Election
 from controller.elector import LeadershipLost
+from controller.fanout import FanOut
 from controller.fence import FencedTransport
 from controller.handlers import Handlers
 from controller.handover import DOUBT_SECONDS, tell
@@ -195,7 +196,7 @@ class Operator:
         self._watching = WatchReport(metrics, clock)
         self._factory = InformerFactory(transport, clock, self._watching, namespaces=settings.namespaces)
         queue_metrics = metrics.queue(QUEUE)
-        self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics)
+        self._queue: WorkQueue[Key] = WorkQueue(clock, observer=queue_metrics, fan_out=FanOut(settings.workers))
         queue_metrics.bind(self._queue)
         self._recorder = EventRecorder(fenced, clock, identity=identity, dropped=metrics.event_dropped)
         self._factory.follow_api_services()

@@ -233,6 +233,7 @@ class Worker:
         if braked:
             m.metrics.applied(kind, "conflict")
             return braked
+        started = m.clock.monotonic()
         try:
             written = await self._send(step)
         except ApiError as error:
@@ -250,6 +251,7 @@ class Worker:
             return verdict
         if written is None:
             return None
+        m.queue.wrote(key, m.clock.monotonic() - started)
         m.metrics.applied(kind, "applied")
         m.barrier.wrote(key, written)
         if isinstance(step, Apply) and step.uid and m.brake.wrote(step.uid, step.fingerprint, m.clock.monotonic()):

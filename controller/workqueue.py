@@ -12,7 +12,7 @@ Contract, by rule (the tests carry the same names):
 - Q6  An event during backoff runs the key early only if it changed something, and then at most once a second.
 - Q7  A re-add takes the higher priority and the earlier time; who is raised stands at the end of the new
   band; a retry keeps its priority.
-- Q8, Q9  Bands age, namespaces take turns (bands.py).
+- Q8, Q9  Bands age, namespaces take turns (bands.py). What is of a fan-out is taken within limits (fanout.py).
 - Q11 After `shut_down`, `get` raises and adds do nothing; `drain` waits for what is being processed, for a
   while.
 - Q14 Plain dicts and a heap, no task and no future per key; a worker parks on one future only when nothing
@@ -28,7 +28,6 @@ Sources of the ideas: client-go `util/workqueue`, controller-runtime `pkg/contro
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from heapq import nsmallest
 from itertools import islice
 from typing import Final, Generic
@@ -36,6 +35,8 @@ from typing import Final, Generic
 from controller.bands import BAND_OF, Bands
 from controller.delays import Delays
 from controller.entries import NEVER, Again, Entry, ItemState, K, QueueItem, QueueObserver
+from controller.fanout import URGENT_BANDS, FanOut
+from controller.parking import Parking
 from controller.priorities import BANDS, USER_EVENT
 from controller.ratelimit import RetryLimiter
 from informers.clock import Clock
@@ -57,20 +58,26 @@ class WorkQueue(Generic[K]):
     """See the module's contract."""
 
     def __init__(
-        self, clock: Clock, *, limiter: RetryLimiter[K] | None = None, observer: QueueObserver | None = None
+        self,
+        clock: Clock,
+        *,
+        limiter: RetryLimiter[K] | None = None,
+        observer: QueueObserver | None = None,
+        fan_out: FanOut | None = None,
     ) -> None:
         self._clock = clock
         self._monotonic = clock.monotonic
         self._limiter: RetryLimiter[K] = RetryLimiter(clock.uniform) if limiter is None else limiter
         self._failing = self._limiter.failing
         self._observer = observer
+        self._fan_out = fan_out or FanOut()
         self._entries: dict[K, Entry[K]] = {}
         self._processing: set[Entry[K]] = set()
         self._ready: Bands[Entry[K]] = Bands()
         self._delays: Delays[Entry[K]] = Delays()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._parking = Parking()
         self._drained: asyncio.Future[None] | None = None
         self._stopped = False
         self._taken = 0
@@ -100,8 +107,8 @@ class WorkQueue(Generic[K]):
         if entry is None and after <= 0.0 and not self._failing:
             self._entries[key] = entry = Entry(key, priority, reason, now)
             self._ready.push(entry, band, now)
-            if self._waiters:
-                self._wake()
+            if self._parking:
+                self._parking.wake()
             return
         due = now + after if after > 0.0 else now
         if entry is not None and entry.state is _PROCESSING:
@@ -139,6 +146,11 @@ class WorkQueue(Generic[K]):
         now = self._monotonic()
         self._order(key, now + after, now, reason)
 
+    def wrote(self, key: K, seconds: float) -> None:
+        """A write for `key`, which is processed, took so long (fanout.py)."""
+        if self._entries[key].band >= URGENT_BANDS:
+            self._fan_out.wrote(seconds, self._monotonic())
+
     def forget(self, key: K) -> None:
         """`key` is fine, or hopeless until it changes: the next failure starts from the shortest backoff."""
         self._limiter.forget(key)
@@ -158,9 +170,10 @@ class WorkQueue(Generic[K]):
             self._release(now)
         if self._stopped or now - self._turn_at > TURN_SECONDS:
             return None
-        entry = self._ready.pop(now)
+        entry = self._ready.pop(now, self._fan_out.bands)
         if entry is None:
             return None
+        self._fan_out.took(entry.band)
         entry.state = _PROCESSING
         entry.started = now
         self._processing.add(entry)
@@ -173,8 +186,8 @@ class WorkQueue(Generic[K]):
             key = self.try_get()
             if key is not None:
                 return key
-            if not self._ready:
-                await self._park()
+            if not self._ready.waits(self._fan_out.bands):
+                await self._parking.park()
                 continue
             # Workers that never wait (all plans empty) must not keep the loop from its sockets.
             # The slice is that of all workers together: one callback opens the next one for them.
@@ -193,6 +206,7 @@ class WorkQueue(Generic[K]):
         now = self._monotonic()
         if self._observer is not None:
             self._observer.ran(entry.started - entry.due, now - entry.started)
+        self._give_back(entry)
         again = entry.again
         if again is None or self._stopped:
             del self._entries[key]
@@ -218,8 +232,8 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
             self._timer = None
         self._timer_at = NEVER
-        while self._waiters:
-            self._wake()
+        while self._parking:
+            self._parking.wake()
 
     async def drain(self, grace: float) -> bool:
         """Shut down and wait until no key is processed, for `grace` seconds; returns whether that was
@@ -332,8 +346,8 @@ class WorkQueue(Generic[K]):
             entry.state = _READY
             entry.due = now
             self._ready.push(entry, BAND_OF[entry.priority], now)
-            if self._waiters:
-                self._wake()
+            if self._parking:
+                self._parking.wake()
 
     def _release(self, now: float) -> None:
         """Make ready what is due, and set the timer for what is due next."""
@@ -359,25 +373,11 @@ class WorkQueue(Generic[K]):
         self._turn_over = False
         self._turn_at = self._monotonic()
 
-    async def _park(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                # It was our turn to look; somebody else has to.
-                self._wake()
-            elif waiter in self._waiters:  # `_wake` may have passed it over already
-                self._waiters.remove(waiter)
-            raise
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def _give_back(self, entry: Entry[K]) -> None:
+        """Have a worker for each key of a fan-out that may be taken now that this one is done."""
+        self._fan_out.gave_back(entry.band)
+        if self._parking and self._ready.waits(self._fan_out.bands):
+            self._parking.wake(self._fan_out.room)
 
     def _describe(self, entry: Entry[K], now: float) -> QueueItem[K]:
         state, seconds = entry.state, now - entry.due

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from controller.entries import ItemState
+from controller.fanout import LEAST, URGENT_BANDS, FanOut
 from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.ratelimit import RetryBucket, RetryLimiter
 from controller.workqueue import TURN_SECONDS, ShutDown, WorkQueue
@@ -389,6 +390,74 @@ def test_q8_a_key_that_rose_is_not_lowered_by_a_later_add() -> None:
     run_scenario(scenario)
 
 
+def test_q8_a_band_that_is_served_does_not_rise_before_what_people_do() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock)
+        for number in range(1000):
+            queue.add(Key("Deployment", "shop", f"target-{number}"), priority=FAN_OUT)
+        for _ in range(300):
+            key = await take(queue)
+            assert key is not None
+            queue.done(key)
+            await clock.sleep(1)
+        assert queue.depth()[FAN_OUT] == 700
+        queue.add(B)
+        assert await take(queue) == B
+
+    run_scenario(scenario)
+
+
+def test_q8_keys_of_a_fan_out_wait_for_each_other_and_nobody_waits_for_them() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        queue: WorkQueue[Key] = WorkQueue(clock, fan_out=FanOut(8))
+        for number in range(LEAST + 3):
+            queue.add(Key("Deployment", "shop", f"target-{number}"), priority=FAN_OUT)
+        taken = [await take(queue) for _ in range(LEAST)]
+        assert None not in taken
+        assert await take(queue) is None  # who waits parks: nothing polls
+        queue.add(A)
+        assert await take(queue) == A
+        for key in taken:
+            assert key is not None
+            queue.done(key)
+        one = await take(queue)
+        assert one is not None
+        assert one != A
+        assert await take(queue) is None, "one of a fan-out beside what a person waits for"
+        queue.done(A)
+        assert await take(queue) is not None
+
+    run_scenario(scenario)
+
+
+def test_q8_workers_that_wait_go_on_with_the_fan_out_when_the_limit_lets_them() -> None:
+    async def scenario(clock: LoopClock) -> None:
+        fan_out = FanOut(8)
+        queue: WorkQueue[Key] = WorkQueue(clock, fan_out=fan_out)
+        most = 0
+
+        async def work() -> None:
+            nonlocal most
+            while True:
+                key = await queue.get()
+                most = max(most, queue.states()[ItemState.PROCESSING])
+                await clock.sleep(0.01)
+                queue.wrote(key, 0.01)
+                queue.done(key)
+
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(work()) for _ in range(8)]
+            for number in range(200):
+                queue.add(Key("Deployment", "shop", f"target-{number}"), priority=FAN_OUT)
+            while queue.states()[ItemState.READY] or queue.states()[ItemState.PROCESSING]:
+                await clock.sleep(0.01)
+            for worker in workers:
+                worker.cancel()
+        assert most == 7, "a server that answers as fast as ever is given all workers but one"
+
+    run_scenario(scenario)
+
+
 def test_q9_namespaces_take_turns() -> None:
     async def scenario(clock: LoopClock) -> None:
         queue: WorkQueue[Key] = WorkQueue(clock)
@@ -674,7 +743,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.queue: WorkQueue[Key] = WorkQueue(
             self.clock,
             limiter=RetryLimiter(highest, base=2.0, cap=16.0, expedite_every=4.0, bucket=RetryBucket(burst=10**6)),
+            fan_out=FanOut(4),
         )
+        self.taken: dict[Key, int] = {}
+        self.served = [float("-inf") for _ in BANDS]
         self.slots: dict[Key, Slot] = {}
         self.waiting: list[list[Key]] = [[] for _ in BANDS]
         self.turns: list[list[str]] = [[] for _ in BANDS]
@@ -728,17 +800,21 @@ class QueueAgainstModel(RuleBasedStateMachine):
         for band in (3, 2, 1):
             for namespace in list(self.turns[band]):
                 for key in [k for k in self.waiting[band] if k.namespace == namespace]:
-                    if self.slots[key].since + AGEING <= now:
+                    if max(self.slots[key].since, self.served[band]) + AGEING <= now:
                         self.leave(key, band)
                         self.push(key, band - 1)
+        urgent = sum(band < URGENT_BANDS for band in self.taken.values())
+        full = len(self.taken) - urgent >= (1 if urgent else LEAST)
         for band, turns in enumerate(self.turns):
-            if turns:
+            if turns and not (full and band >= URGENT_BANDS):
                 namespace = turns[0]
                 key = next(k for k in self.waiting[band] if k.namespace == namespace)
                 self.waiting[band].remove(key)
                 turns.pop(0)
                 if any(k.namespace == namespace for k in self.waiting[band]):
                     turns.append(namespace)
+                self.taken[key] = band
+                self.served[band] = now
                 return key
         return None
 
@@ -826,6 +902,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def done(self, pick: int) -> None:
         key = self.processing()[pick % len(self.processing())]
         self.call(self.queue.done, key)
+        del self.taken[key]
         slot = self.slots.pop(key)
         if slot.again:
             ordered = min((due for what, due in slot.again if what == "ordered"), default=float("inf"))
