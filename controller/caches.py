@@ -197,7 +197,8 @@ class View:
     def targets_of(self, blueprint: str) -> Iterator[Key]:
         """Every target that names this blueprint, and every object whose Namespace does: any may be, or have been, a
         target because of it."""
-        yield from (row.key for row in self._named(blueprint))
+        for kind, informer in self._caches.targets.items():
+            yield from (Key(kind, *key) for key in informer.store.keys("blueprint", blueprint))
         for row in self._heirs(blueprint, self._caches.targets):
             yield row.key
 

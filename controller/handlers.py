@@ -12,6 +12,7 @@ from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
 from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
+from controller.spread import Spread
 from controller.workqueue import WorkQueue
 from informers import Added, Deleted, Delta, Row, Updated
 from informers.registration import FailureHandler
@@ -31,6 +32,7 @@ class Handlers:
 
     def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes, barrier: WriteBarrier) -> None:
         self._queue = queue
+        self._spread = Spread(queue)
         self._barrier = barrier
         self._view = view
         self._outcomes = outcomes
@@ -69,16 +71,14 @@ class Handlers:
             priority = INITIAL_LIST if initial else USER_EVENT
             self._queue.add(key, priority=priority, reason=_reason("blueprint", delta))
         if not initial and mapping.affects_targets(old, new):
-            for target in self._view.targets_of(row.name):
-                self._queue.add(target, priority=FAN_OUT, reason=f"blueprint {row.name} changed")
+            self._spread.queue(self._view.targets_of(row.name), reason=f"blueprint {row.name} changed")
 
     def on_namespace(self, delta: Delta[NamespaceRow]) -> None:
         old, new, initial = _rows(delta)
         row = new or old
         if row is None or initial or not spaces.affects_targets(old, new):
             return
-        for target in self._view.targets_in(row.name):
-            self._queue.add(target, priority=FAN_OUT, reason=_reason("namespace", delta))
+        self._spread.queue(self._view.targets_in(row.name), reason=_reason("namespace", delta))
 
     def on_owned(self, delta: Delta[Owned]) -> None:
         old, new, initial = _rows(delta)
@@ -87,26 +87,24 @@ class Handlers:
                 continue
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
         if mapping.frees_something(old, new):
-            for key in self._outcomes.conflicted():
-                self._queue.add(key, priority=FAN_OUT, reason="a name or location became free")
+            self._spread.queue(self._outcomes.conflicted(), reason="a name or location became free")
 
     def on_coverage(self, delta: Delta[ConfigurationRow]) -> None:
         """Claims that a workload backs up are not targets by themselves, and are again when it does no longer."""
         old, new, initial = _rows(delta)
         namespace = "" if initial else mapping.covers_otherwise(old, new)
-        for key in self._view.claims_in(namespace) if namespace else ():
-            self._queue.add(key, priority=FAN_OUT, reason="other claims are backed up by workloads")
+        if namespace:
+            self._spread.queue(self._view.claims_in(namespace), reason="other claims are backed up by workloads")
 
     def secret_changed(self, secret: ObjectKey) -> None:
         """A storage Secret appeared or disappeared."""
         targets, blueprints = self._outcomes.relying_on(secret)
-        for key in (*targets, *map(mapping.blueprint_key, blueprints)):
-            self._queue.add(key, priority=FAN_OUT, reason="storage Secret changed")
+        self._spread.queue((*targets, *map(mapping.blueprint_key, blueprints)), reason="storage Secret changed")
 
     def source_changed(self, source: ObjectKey) -> None:
         """A Secret that others are copied from changed."""
-        for name in self._view.blueprints_from(source):
-            self._queue.add(mapping.blueprint_key(name), priority=FAN_OUT, reason="source of storage Secrets changed")
+        blueprints = self._view.blueprints_from(source)
+        self._spread.queue(map(mapping.blueprint_key, blueprints), reason="source of storage Secrets changed")
 
     # A handler that raised has not queued what it should have; that must not wait for the next event (H3).
 

@@ -3,6 +3,9 @@
 A workload is watched as metadata; only an annotated one is ever read whole, and what is kept of it are the few facts in
 `reconcilers.podtemplate`. The facts live on the BackupConfiguration; this memory serves the time until they are there,
 and targets that cannot be configured.
+
+What is asked for is the workload as it was when the cache saw it, or newer: the API server has that in memory, and need
+not ask etcd. A newer generation that it misses is an event that is on its way.
 """
 
 from __future__ import annotations
@@ -37,8 +40,9 @@ class PodTemplates:
         """GET the workload; False when it is not there any more. Raises ApiError."""
         resource = TARGETS[need.target.kind].resource
         key = ObjectKey(need.target.namespace, need.target.name)
+        seen = {"resourceVersion": str(need.version)} if need.version else None
         try:
-            response = await self._transport.request("GET", resource.object_path(key), timeout=_SECONDS)
+            response = await self._transport.request("GET", resource.object_path(key), query=seen, timeout=_SECONDS)
         except NotFound:
             return False
         workload = read_object(response)

@@ -80,7 +80,11 @@ class Store(Generic[R]):
 
     def index(self, name: str, value: Hashable) -> tuple[R, ...]:
         """The rows whose index function gave this value."""
-        return tuple(row for row in map(self.get, self._indexes[name].keys(value)) if row is not None)
+        return tuple(row for row in map(self.get, self.keys(name, value)) if row is not None)
+
+    def keys(self, name: str, value: Hashable) -> tuple[ObjectKey, ...]:
+        """The keys of those rows."""
+        return tuple(self._indexes[name].keys(value))
 
     def index_values(self, name: str) -> tuple[Hashable, ...]:
         """The values that at least one row has."""

@@ -82,11 +82,13 @@ Step = Apply | Delete | ApplyStatus
 
 @dataclass(frozen=True, slots=True)
 class ReadPodTemplate:
-    """The plan needs the pod template of this workload, at this generation, before it can go on."""
+    """The plan needs the pod template of this workload, at this generation, before it can go on. `version` is the
+    resourceVersion that has this generation for certain."""
 
     target: Key
     uid: str
     generation: int
+    version: int = 0
 
 
 class State(StrEnum):

@@ -82,7 +82,7 @@ def plan_target(view: TargetView, key: Key) -> Plan:
     if needs_pod_template(row):
         template = _known_template(view, row, live, with_claims=inheritance.takes_claims(view, row.namespace))
         if template is None and any(_gets_to_the_template(view, row, name) for name in blueprints):
-            return Plan(needs=(ReadPodTemplate(key, row.uid, row.generation),), subject=row.ref)
+            return Plan(needs=(ReadPodTemplate(key, row.uid, row.generation, row.resource_version),), subject=row.ref)
         if not live and inheritance.has_nothing(row, template):
             return Plan(subject=row.ref)
 
