@@ -340,8 +340,9 @@ def readiness(process: OperatorProcess) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"{url}/readyz?verbose", timeout=5) as answer:
             return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
 
 
 def becomes(process: OperatorProcess, *texts: str, status: int = 500) -> None:

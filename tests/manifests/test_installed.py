@@ -100,8 +100,9 @@ def test_the_rights_are_enough_and_the_policies_let_the_operator_work(
         served = set(re.findall(r"^# TYPE (\S+)", scrape(address, reader), re.MULTILINE))
         asked = {family(name) for _, expression in expressions() for name in metrics(expression)}
         assert asked - served == {"up"}
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             scrape(address, plane.users["bob"])
+        refused.value.close()
         assert process.terminate() == 0, process.tail()
     events = plane.audit_log.requests(mark, user=OPERATOR)
     assert [each for each in events if each.is_denied] == []

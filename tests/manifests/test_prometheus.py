@@ -45,8 +45,9 @@ class Prometheus:
         try:
             with urllib.request.urlopen(address, timeout=10) as answer:
                 return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{query or path}: {error.read().decode()}") from None
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise AssertionError(f"{query or path}: {refused.read().decode()}") from None
         except OSError as error:
             raise AssertionError(f"no answer yet: {error}") from None
 

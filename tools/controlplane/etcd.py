@@ -96,7 +96,9 @@ class Etcd:
             try:
                 with urllib.request.urlopen(self.url + "/readyz", timeout=2):
                     return
-            except (urllib.error.URLError, OSError):
+            except OSError as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()
                 time.sleep(0.03)
         raise ControlPlaneError(
             f"etcd did not become ready (exit code {self.process.exit_code}); the end of {self.process.log}:\n"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_LONGEST_PAUSE = 0.3
 
 
 class NotInTime(AssertionError):
@@ -24,6 +25,8 @@ def wait_for(
 ) -> T:
     """Call `condition` until it returns something true, and return that.
 
+    A condition that takes long to look at is looked at less often: what it waits for needs the processor more.
+
     An `AssertionError` in the condition means "not yet", so a condition may be written with asserts; any
     other error ends the wait. The failure names `what`, the last thing the condition returned or asserted,
     and what `state()` says.
@@ -31,6 +34,7 @@ def wait_for(
     deadline = time.monotonic() + timeout
     while True:
         last: object
+        looked = time.monotonic()
         try:
             value = condition()
             if value:
@@ -46,4 +50,4 @@ def wait_for(
             if state is not None:
                 seen += "\nstate: " + json.dumps(state(), indent=2, default=str)
             raise NotInTime(f"waited {timeout:g} s for {name} in vain{seen}")
-        time.sleep(poll)
+        time.sleep(max(poll, min(2 * (time.monotonic() - looked), _LONGEST_PAUSE)))

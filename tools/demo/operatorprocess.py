@@ -55,8 +55,9 @@ class OperatorProcess:
             try:
                 with urllib.request.urlopen(self._health + "/readyz", timeout=2):
                     return
-            except urllib.error.HTTPError as error:
-                answer = error.read().decode(errors="replace").strip()
+            except urllib.error.HTTPError as refused:
+                with refused:
+                    answer = refused.read().decode(errors="replace").strip()
             except OSError as error:
                 answer = str(error)
             if trouble := self.trouble():

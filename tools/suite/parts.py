@@ -22,6 +22,8 @@ class Part:
     name: str
     marks: str = "cluster"
     paths: tuple[str, ...] = ()
+    niceness: int = 0
+    """More for those that compute: whoever waits for a server should not also wait for them."""
 
     def selection(self) -> list[str]:
         """How pytest is told which tests these are."""
@@ -46,7 +48,7 @@ class Part:
 
 
 PARTS = (
-    Part("apart", marks="not cluster"),
+    Part("apart", marks="not cluster", niceness=5),
     Part("node", paths=("tests/e2e", "tests/cluster", "tests/image")),
     Part("operator", paths=("tests/autobackup",)),
     Part("rest"),
