@@ -1,8 +1,8 @@
 """Fixtures for everything that needs a real API server.
 
 One control plane serves a whole run and starts when the first test asks for it; a test that stops, kills or
-reconfigures a server starts a `ControlPlane` of its own. Every test that uses these fixtures is marked
-`cluster`, so `-m "not cluster"` is the suite that needs nothing.
+reconfigures a server starts a `ControlPlane` of its own, or takes the one of its folder, which is called `plane`. Every
+test that uses either is marked `cluster`, so `-m "not cluster"` is the suite that needs nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import pytest
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tools.controlplane import ApiClient, AuditLog, ControlPlane, install_crds
 
+_CONTROL_PLANES = frozenset({"control_plane", "plane"})
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "control_plane" in getattr(item, "fixturenames", ()):
+        if not _CONTROL_PLANES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
 
 
