@@ -33,7 +33,6 @@ class Running:
     def start(cls, part: Part) -> Running:
         with part.log.open("wb") as log:
             process = subprocess.Popen(part.command(), stdout=log, stderr=subprocess.STDOUT)
-        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + part.niceness)
         return cls(part, process, time.monotonic())
 
     def ended(self) -> str | None:

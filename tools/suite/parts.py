@@ -26,8 +26,6 @@ class Part:
     name: str
     marks: str = "cluster"
     paths: tuple[str, ...] = ()
-    niceness: int = 0
-    """More for those that compute: whoever waits for a server should not also wait for them."""
 
     def selection(self) -> list[str]:
         """How pytest is told which tests these are."""
@@ -57,7 +55,7 @@ def _named(pattern: str) -> tuple[str, ...]:
 
 
 PARTS = (
-    Part("apart", marks="not cluster", niceness=5),
+    Part("apart", marks="not cluster"),
     Part("node", paths=("tests/e2e", "tests/cluster", "tests/image")),
     Part("faults", paths=(*_named("tests/autobackup/test_faults*.py"), "tests/election")),
     Part("operator", paths=("tests/autobackup",)),
