@@ -55,9 +55,9 @@ class Bands(Generic[E]):
         self._served = [float("-inf")] * len(BANDS)
         self._next_ageing = float("inf")
 
-    def waits(self, bands: int) -> bool:
-        """Whether anybody waits in the first so many bands."""
-        return any(self._lanes[:bands])
+    def waits(self, now: float, bands: int) -> bool:
+        """Whether anybody waits in the first so many bands, or may rise into them."""
+        return any(self._lanes[:bands]) or now >= self._next_ageing
 
     def __iter__(self) -> Iterator[E]:
         for turns in self._turns:

@@ -186,7 +186,7 @@ class WorkQueue(Generic[K]):
             key = self.try_get()
             if key is not None:
                 return key
-            if not self._ready.waits(self._fan_out.bands):
+            if not self._ready.waits(self._monotonic(), self._fan_out.bands):
                 await self._parking.park()
                 continue
             # Workers that never wait (all plans empty) must not keep the loop from its sockets.
@@ -376,7 +376,7 @@ class WorkQueue(Generic[K]):
     def _give_back(self, entry: Entry[K]) -> None:
         """Have a worker for each key of a fan-out that may be taken now that this one is done."""
         self._fan_out.gave_back(entry.band)
-        if self._parking and self._ready.waits(self._fan_out.bands):
+        if self._parking and self._ready.waits(self._monotonic(), self._fan_out.bands):
             self._parking.wake(self._fan_out.room)
 
     def _describe(self, entry: Entry[K], now: float) -> QueueItem[K]:
