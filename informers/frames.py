@@ -112,7 +112,7 @@ class LineSplitter:
 def decode_line(line: bytes, *, metadata_only: bool = False, marker: bytes | None = None) -> RawEvent:
     """The event in one line."""
     if not metadata_only:
-        return _to_event(_load(line))
+        return to_event(_load(line))
     cut = line.find(_MANAGED_FIELDS)
     end = cut if cut >= 0 else len(line)
     if marker is not None and line.find(marker, 0, end) < 0:
@@ -120,12 +120,12 @@ def decode_line(line: bytes, *, metadata_only: bool = False, marker: bytes | Non
         if event is not None:
             return event
     if cut < 0:
-        return _to_event(_load(line))
+        return to_event(_load(line))
     try:
-        event = _to_event(_load(line[:cut] + b"}}}"))
+        event = to_event(_load(line[:cut] + b"}}}"))
     except DecodeError:
-        return _to_event(_load(line))
-    return event if event.uid else _to_event(_load(line))
+        return to_event(_load(line))
+    return event if event.uid else to_event(_load(line))
 
 
 def decode_item(item: object, *, api_version: str, kind: str) -> RawEvent:
@@ -133,7 +133,7 @@ def decode_item(item: object, *, api_version: str, kind: str) -> RawEvent:
     if isinstance(item, dict):
         item.setdefault("apiVersion", api_version)
         item.setdefault("kind", kind)
-    return _to_event({"type": "ADDED", "object": item})
+    return to_event({"type": "ADDED", "object": item})
 
 
 def identify(line: bytes) -> ObjectKey | None:
@@ -193,7 +193,8 @@ def _load(text: bytes) -> Any:
         ) from error
 
 
-def _to_event(frame: Any) -> RawEvent:
+def to_event(frame: Any) -> RawEvent:
+    """The event in a decoded frame, however it was encoded."""
     kind = frame.get("type") if isinstance(frame, dict) else None
     document = frame.get("object") if isinstance(frame, dict) else None
     if not isinstance(kind, str) or not isinstance(document, dict):

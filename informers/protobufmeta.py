@@ -1,0 +1,128 @@
+"""From protobuf to the document that the same server writes as JSON: the metadata of an object, and a Status.
+
+Contract: `read_metadata` and `read_status` take the bytes of an `ObjectMeta` or a `Status` and return the dictionary
+that `json.loads` would make of its JSON form, so that whoever projects documents does not know how they came. What is
+empty is left out as Go's JSON leaves it out. Fields that are unknown here, which a newer server may send, are skipped.
+`Malformed` says that the bytes are no such message.
+
+Deviation, on purpose: `managedFields` is left out, as the JSON path leaves it out. Half of an object is that.
+
+Source: apimachinery `pkg/apis/meta/v1/generated.proto`, whose numbers are part of the API and never change.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from informers.protobuf import Malformed, read_fields, read_message, read_number, read_text
+
+_TEXTS = {1: "name", 2: "generateName", 3: "namespace", 4: "selfLink", 5: "uid", 6: "resourceVersion"}
+_GENERATION, _CREATED, _DELETED, _GRACE, _LABELS, _ANNOTATIONS, _OWNERS, _FINALIZERS = 7, 8, 9, 10, 11, 12, 13, 14
+_TIMES = {_CREATED: "creationTimestamp", _DELETED: "deletionTimestamp"}
+_TABLES = {_LABELS: "labels", _ANNOTATIONS: "annotations"}
+
+_OWNER_TEXTS = {1: "kind", 3: "name", 4: "uid", 5: "apiVersion"}
+_OWNER_FLAGS = {6: "controller", 7: "blockOwnerDeletion"}
+
+_STATUS_TEXTS = {2: "status", 3: "message", 4: "reason"}
+_STATUS_METADATA, _STATUS_DETAILS, _STATUS_CODE = 1, 5, 6
+_DETAILS_TEXTS = {1: "name", 2: "group", 3: "kind", 6: "uid"}
+_DETAILS_CAUSES, _DETAILS_SECONDS = 4, 5
+_CAUSE_TEXTS = {1: "reason", 2: "message", 3: "field"}
+_LIST_TEXTS = {1: "selfLink", 2: "resourceVersion", 3: "continue"}
+_LIST_REMAINING = 4
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_metadata(message: bytes) -> dict[str, Any]:
+    """An `ObjectMeta`."""
+    found: dict[str, Any] = {}
+    for number, value in read_fields(message):
+        if number in _TABLES:
+            key, text = _read_entry(read_message(value))
+            found.setdefault(_TABLES[number], {})[key] = text
+        elif number in _TEXTS:
+            if value != b"":
+                found[_TEXTS[number]] = read_text(value)
+        elif number == _GENERATION:
+            if value != 0:
+                found["generation"] = read_number(value)
+        elif number in _TIMES:
+            if value != b"":
+                found[_TIMES[number]] = _read_time(read_message(value))
+        elif number == _GRACE:
+            found["deletionGracePeriodSeconds"] = read_number(value)
+        elif number == _OWNERS:
+            found.setdefault("ownerReferences", []).append(_read_owner(read_message(value)))
+        elif number == _FINALIZERS:
+            found.setdefault("finalizers", []).append(read_text(value))
+    return found
+
+
+def read_list_metadata(message: bytes) -> dict[str, Any]:
+    """A `ListMeta`."""
+    found: dict[str, Any] = _read_texts(message, _LIST_TEXTS)
+    for number, value in read_fields(message):
+        if number == _LIST_REMAINING:
+            found["remainingItemCount"] = read_number(value)
+    return found
+
+
+def read_status(message: bytes) -> dict[str, Any]:
+    """A `Status`."""
+    found: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", **_read_texts(message, _STATUS_TEXTS)}
+    for number, value in read_fields(message):
+        if number == _STATUS_METADATA:
+            found["metadata"] = read_list_metadata(read_message(value))
+        elif number == _STATUS_DETAILS:
+            found["details"] = _read_details(read_message(value))
+        elif number == _STATUS_CODE:
+            found["code"] = read_number(value)
+    return found
+
+
+def _read_details(message: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = _read_texts(message, _DETAILS_TEXTS)
+    for number, value in read_fields(message):
+        if number == _DETAILS_CAUSES:
+            found.setdefault("causes", []).append(_read_texts(read_message(value), _CAUSE_TEXTS))
+        elif number == _DETAILS_SECONDS and value != 0:
+            found["retryAfterSeconds"] = read_number(value)
+    return found
+
+
+def _read_texts(message: bytes, names: dict[int, str]) -> dict[str, str]:
+    return {names[number]: read_text(value) for number, value in read_fields(message) if number in names and value}
+
+
+def _read_owner(message: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {"apiVersion": "", "kind": "", "name": "", "uid": ""}
+    for number, value in read_fields(message):
+        if number in _OWNER_TEXTS:
+            found[_OWNER_TEXTS[number]] = read_text(value)
+        elif number in _OWNER_FLAGS:
+            found[_OWNER_FLAGS[number]] = bool(read_number(value))
+    return found
+
+
+def _read_entry(message: bytes) -> tuple[str, str]:
+    key = text = ""
+    for number, value in read_fields(message):
+        if number == 1:
+            key = read_text(value)
+        elif number == 2:
+            text = read_text(value)
+    return key, text
+
+
+def _read_time(message: bytes) -> str:
+    seconds = 0
+    for number, value in read_fields(message):
+        if number == 1:
+            seconds = read_number(value)
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19] + "Z"
+    except OverflowError:
+        raise Malformed(f"{seconds} s are no time") from None
