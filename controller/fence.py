@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from informers.clock import Clock
 from informers.errors import TransportError
-from informers.transport import Response, Transport
+from informers.transport import Body, Response, Transport
 
 LEAST_SECONDS: Final = 0.5
 """A write is not begun when less than this is left: it would hardly arrive."""
@@ -149,7 +149,7 @@ class FencedTransport:
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[Body]:
         return self._transport.stream(path, query=query, accept=accept, idle_timeout=idle_timeout)
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ from informers.credentials import Credentials
 from informers.errors import ApiError, CredentialsError, TransportError, error_from_response
 from informers.noanswer import no_answer
 from informers.proxy import proxy_for
-from informers.transport import Response
+from informers.transport import Body, Response
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 60.0
@@ -100,7 +100,7 @@ class AiohttpTransport:
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[Body]:
         return self._stream(path, query=query, accept=accept, idle_timeout=idle_timeout)
 
     async def close(self) -> None:
@@ -111,7 +111,7 @@ class AiohttpTransport:
     @asynccontextmanager
     async def _stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[Body]:
         attempt = f"WATCH {path}"
         # sock_read is restarted by every byte, and covers the wait for the status line as well (R10).
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout)
@@ -119,7 +119,7 @@ class AiohttpTransport:
             attempt, "GET", path, query=query, headers={"Accept": accept}, body=None, limits=limits
         )
         try:
-            yield _Chunks(attempt, response)
+            yield Body(_Chunks(attempt, response), content_type=response.headers.get("Content-Type", ""))
         finally:
             _hang_up(response)
 

@@ -12,13 +12,13 @@ Source of the idea: apiserver `pkg/endpoints/handlers/watch.go: HandleHTTP`, rea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from informers.clock import Clock
 from informers.errors import TransportError
 from informers.frames import LineSplitter
-from informers.transport import Transport
+from informers.transport import Body, Transport
 
 IDLE_SECONDS = 70.0
 TURN_BYTES = 256 * 1024
@@ -29,10 +29,10 @@ class WatchStream:
 
     __slots__ = ("_chunks", "_clock", "_lines", "_path", "_since_turn", "_splitter", "_stack", "events", "opened_at")
 
-    def __init__(self, path: str, stack: AsyncExitStack, chunks: AsyncIterator[bytes], clock: Clock) -> None:
+    def __init__(self, path: str, stack: AsyncExitStack, body: Body, clock: Clock) -> None:
         self._path = path
         self._stack = stack
-        self._chunks = chunks
+        self._chunks = body.chunks
         self._clock = clock
         self._splitter = LineSplitter()
         self._lines: list[bytes] = []
@@ -47,8 +47,8 @@ class WatchStream:
         """Connect, and wait for the status line."""
         stack = AsyncExitStack()
         context = transport.stream(path, query=query, accept=accept, idle_timeout=IDLE_SECONDS)
-        chunks = await stack.enter_async_context(context)
-        return cls(path, stack, chunks, clock)
+        body = await stack.enter_async_context(context)
+        return cls(path, stack, body, clock)
 
     async def next_lines(self) -> list[bytes] | None:
         """The next lines, as many as a turn has room for, and one at least."""

@@ -47,6 +47,17 @@ class Response:
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An answer that is read as it arrives, and what the server says that it is."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: str = "application/json"
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks
+
+
 class Transport(Protocol):
     """What sends requests to one API server."""
 
@@ -66,7 +77,7 @@ class Transport(Protocol):
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[Body]:
         """GET, and hand out the body as it arrives. Entering raises what the status means."""
         ...
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from informers.errors import ApiError, error_from_response
-from informers.transport import Response
+from informers.transport import Body, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ScriptedTransport:
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[Body]:
         raise NotImplementedError("nothing here streams")
 
     async def close(self) -> None:

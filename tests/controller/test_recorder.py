@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from informers.clock import RealClock
 from informers.credentials import load as load_credentials
 from informers.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, ServerError, TransportError
 from informers.http import AiohttpTransport
-from informers.transport import Response
+from informers.transport import Body, Response
 from reconcilers.keys import ObjectRef
 from reconcilers.plan import EventIntent
 from tests.support.virtualtime import LoopClock, run_scenario
@@ -63,7 +63,7 @@ class Scripted:
 
     def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[Body]:
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from informers.errors import IdleTimeout, TransportError, error_from_response
-from informers.transport import Response
+from informers.transport import Body, Response
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/system/leases/autobackup"
 _MICRO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -233,13 +233,13 @@ class NodeTransport:
     @asynccontextmanager
     async def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[Body]:
         await self._gate()
         assert query["fieldSelector"] == "metadata.name=autobackup", "the right is for one name"
         if self._network.refused or not self._network.watches:
             raise TransportError(f"WATCH {path}", reason="ClientConnectorError", message="refused")
         async with self._server.watcher() as queue:
-            yield self._lines(path, queue, idle_timeout)
+            yield Body(self._lines(path, queue, idle_timeout))
 
     async def _lines(self, path: str, queue: asyncio.Queue[bytes | None], idle: float) -> AsyncIterator[bytes]:
         while True:

@@ -281,7 +281,7 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
 
     async with serving(talk) as server, client(server.url) as transport:
         async with transport.stream("/w", query={}, accept="a", idle_timeout=5) as chunks:
-            assert await anext(chunks) == b"one\n"
+            assert await anext(aiter(chunks)) == b"one\n"
         async with asyncio.timeout(5):
             await closed.wait()
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from informers.errors import ApiError, TransportError, error_from_response
 from informers.resource import ObjectKey, Resource
-from informers.transport import Response
+from informers.transport import Body, Response
 from tests.support import wirejson
 from tests.support.fakestream import ALL_BYTES, FakeStream, Served
 
@@ -245,7 +245,7 @@ class FakeApi:
     @asynccontextmanager
     async def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[Body]:
         await asyncio.sleep(0)
         attempt = f"WATCH {path}"
         verb = "watchlist" if query.get("sendInitialEvents") == "true" else "watch"
@@ -264,7 +264,7 @@ class FakeApi:
             stream.spoil(fault.after, fault.how)
         self.streams.append(stream)
         try:
-            yield stream
+            yield Body(stream, content_type="application/json")
         finally:
             stream.left = True
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from informers.errors import ApiError, IdleTimeout, TransportError, error_from_response
-from informers.transport import Response
+from informers.transport import Body, Response
 from tests.support import wirejson
 from tests.support.fakeapply import ApplyServer
 from tests.worlds.disturbances import AFTER, BEFORE, Crash, Disturbance, Frozen, Late, Lost, Refusal
@@ -129,7 +129,7 @@ class Wire:
     @asynccontextmanager
     async def stream(
         self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[Body]:
         plural = path.rpartition("/")[2]
         attempt = f"WATCH {path}"
         disturbance = self._script.request(attempt)
@@ -137,10 +137,10 @@ class Wire:
         await self._disturb(disturbance, BEFORE, attempt, idle_timeout)
         if not query.get("resourceVersion"):
             await self._read_consistently(attempt, plural)
-        async with self._server.stream(path, query=query, accept=accept, idle_timeout=idle_timeout) as chunks:
+        async with self._server.stream(path, query=query, accept=accept, idle_timeout=idle_timeout) as body:
             await self._disturb(disturbance, AFTER, attempt, idle_timeout)
             await self._leg()
-            yield _Tap(self, self._script, chunks, plural=plural, attempt=attempt, idle=idle_timeout)
+            yield Body(_Tap(self, self._script, body.chunks, plural=plural, attempt=attempt, idle=idle_timeout))
 
     async def close(self) -> None:
         pass
