@@ -42,7 +42,7 @@ from informers.resource import ObjectKey, Resource
 from informers.revision import parse_revision
 from informers.shared import InformerStatus, SharedInformer
 from informers.store import Store
-from informers.transport import Response, Transport
+from informers.transport import Body, Response, Transport
 
 if TYPE_CHECKING:
     from informers.credentials import Credentials
@@ -54,6 +54,7 @@ __all__ = [
     "AiohttpTransport",
     "ApiError",
     "BadRequest",
+    "Body",
     "Clock",
     "Conflict",
     "Credentials",

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from informers.clock import Clock
 from informers.doubt import Doubt
+from informers.encoding import ACCEPT_METADATA, ACCEPT_OBJECTS
 from informers.observer import InformerObserver
 from informers.resource import Resource
 from informers.stream import WatchStream
-from informers.transport import METADATA, Transport
+from informers.transport import Transport
 
-ACCEPT_OBJECTS = "application/json"
-# The second choice is for servers that cannot reduce objects; whole ones are understood as well.
-ACCEPT_METADATA = f"{METADATA},application/json"
 WATCH_SECONDS = (300.0, 600.0)
 
 

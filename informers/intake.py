@@ -21,8 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from informers.clock import Clock
+from informers.encoding import Encoding
 from informers.errors import ApiError, DecodeError, Rewound, error_from_status
-from informers.frames import RawEvent, count_types, decode_item, decode_line, identify
+from informers.frames import RawEvent, count_types, decode_item
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.replacement import Replacement
@@ -103,12 +104,12 @@ class Intake(Generic[R]):
 
     # ---- the collection
 
-    def gather(self, line: bytes, replacement: Replacement[R]) -> RawEvent | None:
+    def gather(self, line: bytes, replacement: Replacement[R], encoding: Encoding) -> RawEvent | None:
         """Take one initial event; returns the bookmark that ends them."""
         try:
-            event = decode_line(line, metadata_only=self._metadata_only, marker=self._marker)
+            event = encoding.decode(line, metadata_only=self._metadata_only, marker=self._marker)
         except DecodeError as error:
-            self._skip_initial(identify(line), error, replacement)
+            self._skip_initial(encoding.identify(line), error, replacement)
             return None
         kind = event.type
         if kind in ("ADDED", "MODIFIED"):
@@ -184,15 +185,16 @@ class Intake(Generic[R]):
 
     # ---- live events
 
-    def apply(self, lines: Sequence[bytes]) -> int:
+    def apply(self, lines: Sequence[bytes], encoding: Encoding) -> int:
         """Take live events; returns how many there were."""
         types: list[str] = []
+        decode = encoding.decode
         try:
             for line in lines:
                 try:
-                    event = decode_line(line, metadata_only=self._metadata_only, marker=self._marker)
+                    event = decode(line, metadata_only=self._metadata_only, marker=self._marker)
                 except DecodeError as error:
-                    self._skip(identify(line), error, passing=True)
+                    self._skip(encoding.identify(line), error, passing=True)
                     continue
                 types.append(event.type)
                 self._apply_event(event)

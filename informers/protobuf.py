@@ -15,39 +15,39 @@ from collections.abc import Iterator
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
 _MAX_VARINT = 10
+_SHORT = 0x7F  # the largest number of one byte
+_FIRST = 1 << 3  # the lowest tag: there is no field 0
 
 
 class Malformed(ValueError):
     """Not a message, or not the message that was expected here."""
 
 
-def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of each field."""
-    at, end = 0, len(message)
+def read_fields(message: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field, from `at` to `end`."""
+    if end is None:
+        end = len(message)
+    value: int | bytes
     while at < end:
         tag = message[at]
         at += 1
-        if tag > 0x7F:
-            tag, at = _read_varint(message, at - 1)
+        if tag > _SHORT:
+            tag, at = read_varint(message, at - 1)
         kind = tag & 7
-        if tag < 8:
-            raise Malformed("a field with the number 0")
-        if kind == _BYTES:
-            size, at = _read_varint(message, at)
-            start, at = at, at + size
-            if at > end:
-                raise Malformed(f"field {tag >> 3} of {size} bytes has {end - start}")
-            yield tag >> 3, message[start:at]
-        elif kind == _VARINT:
-            number, at = _read_varint(message, at)
-            yield tag >> 3, number
-        elif kind in _FIXED:
-            start, at = at, at + _FIXED[kind]
-            if at > end:
-                raise Malformed(f"field {tag >> 3} is cut")
-            yield tag >> 3, message[start:at]
+        if kind == _VARINT:
+            value, at = read_varint(message, at)
         else:
-            raise Malformed(f"field {tag >> 3} is of the unknown kind {kind}")
+            if kind == _BYTES:
+                size, at = read_varint(message, at)
+            elif kind in _FIXED:
+                size = _FIXED[kind]
+            else:
+                raise Malformed(f"field {tag >> 3} is of the unknown kind {kind}")
+            start, at = at, at + size
+            value = message[start:at]
+        if at > end or tag < _FIRST:
+            raise Malformed(f"field {tag >> 3} is cut")
+        yield tag >> 3, value
 
 
 def read_message(value: int | bytes) -> bytes:
@@ -74,17 +74,18 @@ def read_number(value: int | bytes) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def read_varint(message: bytes, at: int = 0) -> tuple[int, int]:
+    """A number of one to ten bytes, and where it ends."""
     try:
         byte = message[at]
-        if byte < 0x80:
+        if byte <= _SHORT:
             return byte, at + 1
-        value, shift, last = byte & 0x7F, 7, at + _MAX_VARINT - 1
+        value, shift, last = byte & _SHORT, 7, at + _MAX_VARINT - 1
         while True:
             at += 1
             byte = message[at]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
+            value |= (byte & _SHORT) << shift
+            if byte <= _SHORT:
                 return value & 0xFFFFFFFFFFFFFFFF, at + 1
             shift += 7
             if at >= last:

@@ -11,7 +11,8 @@ apiVersion, 2: kind}, 2: object}; field 1 of the object is its metadata. ERROR c
 
 The short cut, exact like those of JSON: a frame without the projection's marker anywhere is of no interest. Of it only
 type, name, namespace, uid and resourceVersion are read, which stand at its head, in this order, in what a Go server
-writes. A pattern finds them, and each length is compared; what is not exactly so is decoded field by field.
+writes. A pattern finds them, and each length is compared; what is not exactly so is decoded field by field. Of a
+frame with the marker only what comes behind them is.
 
 Source: apiserver `pkg/endpoints/handlers/watch.go`; apimachinery `pkg/runtime/serializer/protobuf`.
 """
@@ -21,24 +22,36 @@ from __future__ import annotations
 import re
 from struct import Struct
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from informers.errors import DecodeError
 from informers.frames import MAX_LINE, RawEvent, to_event
-from informers.protobuf import Malformed, read_fields, read_message, read_text
+from informers.protobuf import Malformed, read_fields, read_message, read_text, read_varint
 from informers.protobufmeta import read_metadata, read_status
 from informers.resource import ObjectKey
 
 MAGIC = b"k8s\0"
 
 _LENGTH = Struct(">I")
+_API_VERSION, _KIND = "meta.k8s.io/v1", "PartialObjectMetadata"
 _HEAD = re.compile(
     rb"\n.(ADDED|MODIFIED|DELETED)\x12[\x80-\xff]*.\n[\x80-\xff]*.k8s\0"
-    rb"\n'\n\x0emeta\.k8s\.io/v1\x12\x15PartialObjectMetadata\x12[\x80-\xff]*.\n[\x80-\xff]*."
+    rb"\n'\n\x0emeta\.k8s\.io/v1\x12\x15PartialObjectMetadata\x12[\x80-\xff]*.\n([\x80-\xff]*.)"
     rb"\n(.)([!-~]+)\x12(.)([!-~]*)\x1a(.)([a-z0-9.-]*)\"\0\*",
     re.DOTALL,
 )
 _REVISION_TAG = 0x32
+_TAIL = b'\x1a\0"\0'  # what ends the Unknown, and with it everything around it
+
+
+class _Head(NamedTuple):
+    """The event without its document, and where the rest of its metadata is."""
+
+    event: RawEvent
+    generated: bytes
+    size: bytes
+    start: int
+    end: int
 
 
 class FrameSplitter:
@@ -93,11 +106,13 @@ class FrameSplitter:
 
 def decode_frame(frame: bytes, *, metadata_only: bool = True, marker: bytes | None = None) -> RawEvent:
     """The event in one frame. There is only metadata in protobuf, so that `metadata_only` is always true."""
-    if marker is not None and marker not in frame:
-        event = _skim(frame)
+    head = _read_head(frame)
+    if head is not None and marker is not None and marker not in frame:
+        return head.event
+    try:
+        event = None if head is None else _read_rest(frame, head)
         if event is not None:
             return event
-    try:
         kind, document = _read_event(frame)
     except Malformed as error:
         raise DecodeError(
@@ -108,8 +123,8 @@ def decode_frame(frame: bytes, *, metadata_only: bool = True, marker: bytes | No
 
 def identify_frame(frame: bytes) -> ObjectKey | None:
     """The object that a frame is about, or None unless that is certain."""
-    event = _skim(frame)
-    return None if event is None else ObjectKey(event.namespace, event.name)
+    head = _read_head(frame)
+    return None if head is None else ObjectKey(head.event.namespace, head.event.name)
 
 
 def read_object(raw: bytes) -> tuple[str, str, bytes]:
@@ -155,12 +170,12 @@ def _first_field(message: bytes) -> dict[str, Any]:
     return found
 
 
-def _skim(frame: bytes) -> RawEvent | None:
+def _read_head(frame: bytes) -> _Head | None:
     match = _HEAD.match(frame)
     if match is None:
         return None
-    kind, size, name, generated_size, generated, namespace_size, namespace = match.groups()
-    if len(name) != size[0] or len(generated) != generated_size[0] or len(namespace) != namespace_size[0]:
+    kind, size, name_size, name, generated_size, generated, namespace_size, namespace = match.groups()
+    if len(name) != name_size[0] or len(generated) != generated_size[0] or len(namespace) != namespace_size[0]:
         return None
     at = match.end()
     try:
@@ -173,6 +188,25 @@ def _skim(frame: bytes) -> RawEvent | None:
         revision = frame[at:end]
         if not revision.isdigit():
             return None
-        return RawEvent(kind.decode(), intern(namespace.decode()), name.decode(), uid.decode(), revision.decode(), None)
+        event = RawEvent(
+            kind.decode(), intern(namespace.decode()), name.decode(), uid.decode(), revision.decode(), None
+        )
     except (IndexError, UnicodeDecodeError):
         return None
+    return _Head(event, generated, size, match.start(3) - 1, end)
+
+
+def _read_rest(frame: bytes, head: _Head) -> RawEvent | None:
+    size, _ = read_varint(head.size)
+    end = head.start + size
+    if frame[end:] != _TAIL or end < head.end:
+        return None
+    event = head.event
+    metadata = {"name": event.name, "namespace": event.namespace, "uid": event.uid}
+    metadata["resourceVersion"] = event.resource_version
+    if not event.namespace:
+        del metadata["namespace"]
+    if head.generated:
+        metadata["generateName"] = head.generated.decode()
+    metadata |= read_metadata(frame, head.end, end)
+    return event._replace(document={"kind": _KIND, "apiVersion": _API_VERSION, "metadata": metadata})

@@ -12,7 +12,7 @@ Source: apimachinery `pkg/apis/meta/v1/generated.proto`, whose numbers are part 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from informers.protobuf import Malformed, read_fields, read_message, read_number, read_text
@@ -33,13 +33,18 @@ _CAUSE_TEXTS = {1: "reason", 2: "message", 3: "field"}
 _LIST_TEXTS = {1: "selfLink", 2: "resourceVersion", 3: "continue"}
 _LIST_REMAINING = 4
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KEY, _TEXT, _LONG = 0x0A, 0x12, 0x80  # the tags of an entry, and from where on a length takes two bytes
+_DAY = 24 * 60 * 60
+_DAYS_BEFORE_1970 = 719468  # since 1 March of the year 0: then the day that is there now and then is the last of a year
+_DAYS_OF_400_YEARS = 146097
 
 
-def read_metadata(message: bytes) -> dict[str, Any]:
-    """An `ObjectMeta`."""
+def read_metadata(message: bytes, at: int = 0, end: int | None = None) -> dict[str, Any]:
+    """An `ObjectMeta`, or those of its fields that are between `at` and `end`."""
     found: dict[str, Any] = {}
-    for number, value in read_fields(message):
+    for number, value in read_fields(message, at, end):
+        if number > _FINALIZERS:
+            continue
         if number in _TABLES:
             key, text = _read_entry(read_message(value))
             found.setdefault(_TABLES[number], {})[key] = text
@@ -109,6 +114,12 @@ def _read_owner(message: bytes) -> dict[str, Any]:
 
 def _read_entry(message: bytes) -> tuple[str, str]:
     key = text = ""
+    # Nearly every entry is a short key and a short text, and nothing else.
+    size = len(message)
+    if size > 3 and message[0] == _KEY and message[1] < _LONG:
+        middle = 2 + message[1]
+        if middle + 1 < size and message[middle] == _TEXT and message[middle + 1] == size - middle - 2 < _LONG:
+            return read_text(message[2:middle]), read_text(message[middle + 2 :])
     for number, value in read_fields(message):
         if number == 1:
             key = read_text(value)
@@ -122,7 +133,18 @@ def _read_time(message: bytes) -> str:
     for number, value in read_fields(message):
         if number == 1:
             seconds = read_number(value)
-    try:
-        return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19] + "Z"
-    except OverflowError:
-        raise Malformed(f"{seconds} s are no time") from None
+    days, rest = divmod(seconds, _DAY)
+    return f"{_date_of(days)}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
+
+
+@lru_cache(maxsize=64)
+def _date_of(days: int) -> str:
+    # Years begin with March here. No module that can tell the time is needed for that (R26).
+    era, day = divmod(days + _DAYS_BEFORE_1970, _DAYS_OF_400_YEARS)
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    year += era * 400 + month // 10
+    if not 1 <= year <= 9999:
+        raise Malformed(f"{days} days after 1970 are no date of our age")
+    return f"{year:04}-{(month + 2) % 12 + 1:02}-{day - (153 * month + 2) // 5 + 1:02}"

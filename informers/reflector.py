@@ -168,7 +168,7 @@ class Reflector(Generic[R]):
         while (lines := await stream.next_lines()) is not None:
             self.last_event_at = self._clock.monotonic()
             for position, line in enumerate(lines, start=1):
-                end = self.intake.gather(line, replacement)
+                end = self.intake.gather(line, replacement, stream.encoding)
                 if end is not None:
                     stream.put_back(lines[position:])
                     await self._adopt(replacement, end.resource_version, authoritative=not wanted, started=started)
@@ -248,7 +248,7 @@ class Reflector(Generic[R]):
             async with asyncio.timeout(left) as self._reading:  # one for many chunks: each is a microsecond's work
                 while (lines := await stream.next_lines()) is not None:
                     self.last_event_at = self._clock.monotonic()
-                    count = self.intake.apply(lines)
+                    count = self.intake.apply(lines, stream.encoding)
                     stream.events += count
                     if count:
                         self._silences, self.last_error = 0, None

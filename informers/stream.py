@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from informers.clock import Clock
+from informers.encoding import encoding_of
 from informers.errors import TransportError
-from informers.frames import LineSplitter
 from informers.transport import Body, Transport
 
 IDLE_SECONDS = 70.0
@@ -27,14 +27,26 @@ TURN_BYTES = 256 * 1024
 class WatchStream:
     """One connection that carries watch events."""
 
-    __slots__ = ("_chunks", "_clock", "_lines", "_path", "_since_turn", "_splitter", "_stack", "events", "opened_at")
+    __slots__ = (
+        "_chunks",
+        "_clock",
+        "_lines",
+        "_path",
+        "_since_turn",
+        "_splitter",
+        "_stack",
+        "encoding",
+        "events",
+        "opened_at",
+    )
 
     def __init__(self, path: str, stack: AsyncExitStack, body: Body, clock: Clock) -> None:
         self._path = path
         self._stack = stack
         self._chunks = body.chunks
         self._clock = clock
-        self._splitter = LineSplitter()
+        self.encoding = encoding_of(body.content_type)
+        self._splitter = self.encoding.splitter()
         self._lines: list[bytes] = []
         self._since_turn = 0
         self.events = 0

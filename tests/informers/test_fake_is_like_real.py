@@ -6,7 +6,6 @@ Every test here runs twice: on the fake in virtual time, and on a kube-apiserver
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -26,16 +25,20 @@ from informers import (
     Transport,
     load_credentials,
 )
-from informers.channel import ACCEPT_METADATA, ACCEPT_OBJECTS
+from informers.encoding import ACCEPT_METADATA, ACCEPT_OBJECTS, PROTOBUF, Encoding, encoding_of
 from informers.errors import error_from_status
-from informers.frames import LineSplitter, decode_line
+from informers.frames import decode_line
 from informers.listing import ACCEPT_METADATA as ACCEPT_METADATA_LIST
+from informers.protobufframes import decode_frame
+from informers.transport import METADATA
 from tests.informers.live import CONFIG_MAPS
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.fakeapi import FakeApi
 from tests.support.virtualtime import run_virtual
 from tools.controlplane import ControlPlane
 
+IN_JSON = f"{METADATA},application/json"
+in_both = pytest.mark.parametrize("accept", [IN_JSON, ACCEPT_METADATA], ids=["json", "protobuf"])
 MISSING = Resource("missing.example.com", "v1", "things", "Thing")
 
 
@@ -141,14 +144,16 @@ async def _closing(world: World, test: Test) -> None:
 
 @dataclass
 class Watch:
-    """Lines of one watch, decoded."""
+    """Lines or frames of one watch, decoded."""
 
     lines: list[bytes]
     ended: str
+    encoding: Encoding
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.lines]
+        read = [self.encoding.decode(line, metadata_only=False, marker=None) for line in self.lines]
+        return [{"type": event.type, "object": event.document} for event in read]
 
     @property
     def told(self) -> list[str]:
@@ -171,12 +176,13 @@ async def watch(
     if streaming:
         query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
     transport = world.transport()
-    splitter = LineSplitter()
-    seen = Watch([], "left")
     try:
         path = resource.collection_path(world.namespace)
-        async with transport.stream(path, query=query, accept=accept, idle_timeout=70) as chunks:
-            async for chunk in chunks:
+        async with transport.stream(path, query=query, accept=accept, idle_timeout=70) as body:
+            encoding = encoding_of(body.content_type)
+            seen = Watch([], "left", encoding)
+            splitter = encoding.splitter()
+            async for chunk in body:
                 for line in splitter.feed(chunk):
                     seen.lines.append(line)
                     on_line(len(seen.lines))
@@ -204,7 +210,8 @@ def has(count: int) -> Callable[[list[bytes]], bool]:
     return lambda lines: len(lines) >= count
 
 
-def test_a_streaming_list_and_what_follows_on_its_connection(run: Runner) -> None:
+@in_both
+def test_a_streaming_list_and_what_follows_on_its_connection(run: Runner, accept: str) -> None:
     async def test(world: World) -> None:
         for name in ("b", "a"):
             world.create(name)
@@ -215,7 +222,7 @@ def test_a_streaming_list_and_what_follows_on_its_connection(run: Runner) -> Non
                 world.update("a", "y")
                 world.delete("b")
 
-        seen = await watch(world, "", streaming=True, until=has(6), on_line=go_on)
+        seen = await watch(world, "", streaming=True, until=has(6), on_line=go_on, accept=accept)
         assert seen.told == ["ADDED a", "ADDED b", "BOOKMARK", "ADDED c", "MODIFIED a", "DELETED b"]
         end = seen.events[2]["object"]["metadata"]
         assert end["annotations"]["k8s.io/initial-events-end"] == "true"
@@ -229,7 +236,7 @@ def test_a_streaming_list_and_what_follows_on_its_connection(run: Runner) -> Non
 def test_how_a_reduced_object_is_written(run: Runner) -> None:
     async def test(world: World) -> None:
         world.create("a", ',"managedFields":[ <&> ü')
-        seen = await watch(world, "", streaming=True, until=has(2))
+        seen = await watch(world, "", streaming=True, until=has(2), accept=IN_JSON)
         line = seen.lines[0]
         head = (
             rb'\{"type":"ADDED","object":\{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",'
@@ -241,6 +248,24 @@ def test_how_a_reduced_object_is_written(run: Runner) -> None:
         assert b"\\u003c\\u0026\\u003e \xc3\xbc" in line
         assert b'"data"' not in line
         assert decode_line(line, metadata_only=True, marker=b"nothing.like.it").document is None, "the skim works"
+
+    run(test)
+
+
+def test_how_a_reduced_object_is_written_in_protobuf(run: Runner) -> None:
+    async def test(world: World) -> None:
+        world.create("a", ',"managedFields":[ <&> ü')
+        seen = await watch(world, "", streaming=True, until=has(2))
+        assert seen.encoding is PROTOBUF
+        frame = seen.lines[0]
+        head = b"k8s\x00\n'\n\x0emeta.k8s.io/v1\x12\x15PartialObjectMetadata\x12"
+        assert re.match(rb"\n\x05ADDED\x12..\n.." + re.escape(head), frame, re.DOTALL)
+        assert b'"\0*' in frame, "a text that is empty is written, and an empty link leads the uid"
+        assert b"\x8a\x01" in frame, "and at the end who manages which field"
+        assert decode_frame(frame, marker=b"nothing.like.it").document is None, "the skim works"
+        in_json = await watch(world, "", streaming=True, until=has(2), accept=IN_JSON)
+        assert decode_frame(frame) == decode_line(in_json.lines[0], metadata_only=True)
+        assert decode_frame(seen.lines[1]).ends_initial_events
 
     run(test)
 
@@ -287,13 +312,14 @@ def test_an_empty_list_has_no_list_of_items(run: Runner) -> None:
     run(test)
 
 
-def test_a_watch_resumes_after_its_version(run: Runner) -> None:
+@in_both
+def test_a_watch_resumes_after_its_version(run: Runner, accept: str) -> None:
     async def test(world: World) -> None:
         world.create("a")
         version = (await read_list(world))["metadata"]["resourceVersion"]
         world.create("b")
         world.delete("a")
-        seen = await watch(world, version, until=has(2))
+        seen = await watch(world, version, until=has(2), accept=accept)
         assert seen.told == ["ADDED b", "DELETED a"]
 
     run(test)
@@ -308,9 +334,10 @@ def test_a_watch_ends_politely_when_its_time_is_over(run: Runner) -> None:
     run(test)
 
 
-def test_a_version_of_the_future_is_refused_to_a_streaming_list(run: Runner) -> None:
+@in_both
+def test_a_version_of_the_future_is_refused_to_a_streaming_list(run: Runner, accept: str) -> None:
     async def test(world: World) -> None:
-        seen = await watch(world, "999999999999", streaming=True)
+        seen = await watch(world, "999999999999", streaming=True, accept=accept)
         assert seen.ended == "closed"
         assert [event["type"] for event in seen.events] == ["ERROR"]
         assert isinstance(error_from_status("watch", seen.events[0]["object"]), ResourceVersionTooLarge)
@@ -360,7 +387,8 @@ def test_a_kind_that_is_not_served(run: Runner) -> None:
     run(test)
 
 
-def test_history_that_is_gone(run_forgetful: Runner) -> None:
+@in_both
+def test_history_that_is_gone(run_forgetful: Runner, accept: str) -> None:
     async def test(world: World) -> None:
         world.create("a")
         world.create("a2")
@@ -369,7 +397,7 @@ def test_history_that_is_gone(run_forgetful: Runner) -> None:
         for number in range(3):
             world.create(f"b{number}")
         world.forget_history()
-        seen = await watch(world, version, until=has(1))
+        seen = await watch(world, version, until=has(1), accept=accept)
         error = seen.events[0]
         assert (error["type"], error["object"]["code"], error["object"]["reason"]) == ("ERROR", 410, "Expired")
         with pytest.raises(Expired):

@@ -70,7 +70,7 @@ def test_the_other_examples_run_one_after_the_other(capsys: pytest.CaptureFixtur
         assert namespace["installed"]() == f"1 widgets, complete up to version {api.revision}"
         assert namespace["todo"] == {informers.ObjectKey("ns", "w")}
         assert await namespace["doubt"]() == "1 rows are as the server has them"
-        api.send_raw(b"{\n")
+        api.send_raw(b"\0\0\0\1{")
         await asyncio.sleep(5)
         api.fail(Answer(500), times=2)
         api.cut_streams()
@@ -81,7 +81,7 @@ def test_the_other_examples_run_one_after_the_other(capsys: pytest.CaptureFixtur
 
     run_virtual(main())
     told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith("skipped an object: decode a watch line")
+    assert told[0].startswith("skipped an object: decode a watch frame")
     assert told[1] == "reading all widgets again: undecodable"
     assert sum("500" in line for line in told) == 1, "the second time is not told"
     assert len(EXAMPLES) == 6

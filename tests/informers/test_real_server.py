@@ -104,12 +104,25 @@ async def test_watches_cut_anywhere_lose_nothing(
         assert live.observer.of("decode_failed") == []
 
 
-async def test_r20_an_event_damaged_on_its_way(
-    control_plane: ControlPlane, proxy: FaultProxy, api: ApiClient, namespace: str
+@pytest.mark.parametrize(
+    ("projection", "good", "bad"),
+    [
+        pytest.param(NOTES, b"\n\x10example.com/note\x12\x03two", b"\n\x7fexample.com/note\x12\x03two", id="protobuf"),
+        pytest.param(WHOLE_NOTES, b'"example.com/note":"two"', b'"example.com/note":two', id="json"),
+    ],
+)
+async def test_r20_an_event_damaged_on_its_way(  # noqa: PLR0917
+    control_plane: ControlPlane,
+    proxy: FaultProxy,
+    api: ApiClient,
+    namespace: str,
+    projection: Projection[Any],
+    good: bytes,
+    bad: bytes,
 ) -> None:
-    live = Live(control_plane.kubeconfig("admin", server=proxy.url), namespaces=(namespace,))
+    live = Live(control_plane.kubeconfig("admin", server=proxy.url), namespaces=(namespace,), projection=projection)
     api.create(config_map("a", namespace, "one"))
-    damage = Rewrite(lambda line: line.replace(b'"example.com/note":"two"', b'"example.com/note":two'))
+    damage = Rewrite(lambda event: event.replace(good, bad))
     proxy.rule(damage, watch=True, times=1, path="/configmaps")
     async with live.running():
         api.annotate("v1/ConfigMap", "a", {"example.com/note": "two"}, namespace=namespace)

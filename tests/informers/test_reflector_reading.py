@@ -9,9 +9,11 @@ import pytest
 
 from informers import ObjectKey
 from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WHOLE_NOTES, WIDGETS, Rig, make_api, noted
-from tests.support import wirejson
+from tests.support import wirejson, wireproto
 from tests.support.fakeapi import Answer, FakeApi, Refuse, Spoil
 from tests.support.virtualtime import run_virtual
+
+pytestmark = pytest.mark.usefixtures("encoding")
 
 
 def populated(count: int = 3, **options: object) -> FakeApi:
@@ -80,11 +82,11 @@ def test_r3_wherever_it_breaks_off_the_end_is_the_same(how: str) -> None:
 def test_r4_a_deletion_among_the_initial_events() -> None:
     gone = {"metadata": {"name": "early", "namespace": "ns", "uid": "u", "resourceVersion": "7"}}
     noisy = {"metadata": {**gone["metadata"], "annotations": noted()}}
-    events = wirejson.event("ADDED", wirejson.partial(noisy)) + wirejson.event("DELETED", wirejson.partial(gone))
+    events = (("ADDED", wirejson.partial(noisy)), ("DELETED", wirejson.partial(gone)))
 
     async def main() -> None:
         rig = Rig(populated(1))
-        rig.api.fail(Spoil(prepend=events), verb="watchlist")
+        rig.api.fail(Spoil(events=events), verb="watchlist")
         async with rig.running():
             assert rig.told == ["+d0!"]
 
@@ -135,7 +137,8 @@ def test_r6_a_server_that_never_ends_its_initial_events_is_listed(how: str) -> N
 
     def wire_size(api: FakeApi) -> int:
         objects = api.snapshot()[1][DEPLOYMENTS.collection_path()].values()
-        return sum(len(wirejson.event("ADDED", wirejson.partial(document))) for document in objects)
+        wire = wireproto if api.protobuf else wirejson
+        return sum(len(wire.event("ADDED", wirejson.partial(document))) for document in objects)
 
     run_virtual(main())
 
@@ -258,6 +261,7 @@ def test_r20_an_object_that_cannot_be_projected_keeps_its_row_through_a_relist(s
     run_virtual(main())
 
 
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 @pytest.mark.parametrize(
     ("line", "deleted"),
     [
@@ -294,6 +298,7 @@ def test_r20_an_undecodable_initial_event_never_deletes(line: bytes, deleted: bo
     run_virtual(main())
 
 
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 @pytest.mark.parametrize("chunk", [1, 2, 7, 64, 1000])
 def test_r23_borders_of_chunks_mean_nothing_and_blank_lines_neither(chunk: int) -> None:
     async def main() -> None:
@@ -321,6 +326,7 @@ def test_r22_an_object_of_three_mebibytes() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 def test_r22_a_line_without_end_is_a_failure_that_is_recovered_from() -> None:
     async def main() -> None:
         rig = Rig(populated(1))

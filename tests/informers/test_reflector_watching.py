@@ -13,6 +13,8 @@ from tests.support.virtualtime import run_virtual
 
 D0 = ObjectKey("ns", "d0")
 
+pytestmark = pytest.mark.usefixtures("encoding")
+
 
 def one() -> FakeApi:
     api = make_api()
@@ -312,7 +314,7 @@ def test_r16_an_unreadable_stored_object_means_a_relist() -> None:
         async with rig.running():
             rig.told  # noqa: B018 - forget the initial ones
             error = wirejson.status(500, "StorageReadError", "failed to decode an object")
-            rig.api.send_raw(wirejson.event("ERROR", error))
+            rig.api.send("ERROR", error)
             await rig.settle(5)
             assert rig.api.verbs() == ["watchlist", "watchlist"]
             assert rig.told == []
@@ -325,7 +327,7 @@ def test_r16_any_other_error_in_the_stream_is_resumed_from(code: int) -> None:
     async def main() -> None:
         rig = Rig(one())
         async with rig.running():
-            rig.api.send_raw(wirejson.event("ERROR", wirejson.status(code, "Whatever", "etcdserver: no leader")))
+            rig.api.send("ERROR", wirejson.status(code, "Whatever", "etcdserver: no leader"))
             rig.api.create(DEPLOYMENTS, "after", annotations=noted())
             await rig.settle(90)
             assert rig.api.verbs()[:2] == ["watchlist", "watch"]
@@ -417,6 +419,7 @@ BROKEN = (
 )
 
 
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 @pytest.mark.parametrize("line", [BROKEN, b"{", b'{"type":"ADDED"}', b'{"type":"MODIFIED","object":{"metadata":{}}}'])
 def test_r20_an_undecodable_event_stops_nobody_and_is_mended_by_one_relist(line: bytes) -> None:
     async def main() -> None:
@@ -440,6 +443,7 @@ def test_r20_an_undecodable_event_stops_nobody_and_is_mended_by_one_relist(line:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 def test_r20_an_object_that_stays_undecodable_costs_one_relist_not_one_per_event() -> None:
     async def main() -> None:
         rig = Rig(one())
@@ -499,10 +503,8 @@ def test_h11_unknown_types_and_tables_are_counted_and_ignored() -> None:
     async def main() -> None:
         rig = Rig(one())
         async with rig.running():
-            rig.api.send_raw(wirejson.event("SYNCED", {"metadata": {"resourceVersion": "9999"}}))
-            rig.api.send_raw(
-                wirejson.event("ADDED", {"kind": "Table", "metadata": {"resourceVersion": "2000"}, "rows": []})
-            )
+            rig.api.send("SYNCED", {"metadata": {"resourceVersion": "9999"}})
+            rig.api.send("ADDED", {"kind": "Table", "metadata": {"resourceVersion": "2000"}, "rows": []})
             rig.api.create(DEPLOYMENTS, "after", annotations=noted())
             await rig.settle()
             assert rig.rows == {"d0": "0", "after": "x"}
@@ -520,7 +522,7 @@ def test_s7_an_event_older_than_the_row_is_dropped_and_the_server_is_asked_again
             rig.api.update(DEPLOYMENTS, D0, annotations=noted("new"))
             await rig.settle()
             rig.told  # noqa: B018 - forget them
-            rig.api.send_raw(wirejson.event("MODIFIED", wirejson.partial(stale)))
+            rig.api.send("MODIFIED", wirejson.partial(stale))
             await rig.settle()
             assert rig.told == []
             assert rig.rows == {"d0": "new"}

@@ -197,6 +197,8 @@ def test_s10_each_received_object_is_projected_once() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("encoding")
+@pytest.mark.parametrize("encoding", ["json"], indirect=True)
 def test_each_line_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     loads = json.loads

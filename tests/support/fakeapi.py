@@ -23,7 +23,7 @@ from typing import Any
 from informers.errors import ApiError, TransportError, error_from_response
 from informers.resource import ObjectKey, Resource
 from informers.transport import Body, Response
-from tests.support import wirejson
+from tests.support import wirejson, wireproto
 from tests.support.fakestream import ALL_BYTES, FakeStream, Served
 
 _PARTIAL_LIST = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
@@ -67,6 +67,8 @@ class Spoil:
     after: int = ALL_BYTES
     how: str = "cut"
     prepend: bytes = b""
+    events: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """Sent before all others, as (type, object)."""
     rewrite: Callable[[bytes], bytes] | None = None
 
 
@@ -88,6 +90,9 @@ class _Change:
 
 class FakeApi:
     """One API server. It is its own transport: hand it to whatever takes one."""
+
+    protobuf = True
+    """Whether it writes metadata so for who asks for it; a proxy may not let it."""
 
     def __init__(self, *resources: Resource, chunk: int = ALL_BYTES) -> None:
         self.requests: list[Request] = []
@@ -194,6 +199,11 @@ class FakeApi:
         for stream in self._open():
             stream.bookmark()
 
+    def send(self, kind: str, document: Mapping[str, Any]) -> None:
+        """Put an event into every open stream that no change caused."""
+        for stream in self._open():
+            stream.push(stream.encode(kind, document))
+
     def send_raw(self, data: bytes) -> None:
         """Put bytes into every open stream."""
         for stream in self._open():
@@ -259,12 +269,14 @@ class FakeApi:
         if isinstance(fault, Spoil):
             stream.rewrite = fault.rewrite
             stream.push(fault.prepend)
+            for kind, document in fault.events:
+                stream.push(stream.encode(kind, document))
         self._begin(stream, verb, query)
         if isinstance(fault, Spoil):
             stream.spoil(fault.after, fault.how)
         self.streams.append(stream)
         try:
-            yield Body(stream, content_type="application/json")
+            yield Body(stream, content_type=wireproto.STREAM if stream.in_protobuf else "application/json")
         finally:
             stream.left = True
 
@@ -282,7 +294,7 @@ class FakeApi:
             if wanted > self.revision:
                 causes = [{"reason": cause, "message": TOO_LARGE.message} for cause in TOO_LARGE.causes]
                 too_large = wirejson.status(TOO_LARGE.code, TOO_LARGE.reason, TOO_LARGE.message, causes=causes)
-                stream.push(wirejson.event("ERROR", too_large))
+                stream.push(stream.encode("ERROR", too_large))
                 stream.spoil(ALL_BYTES, "end")
                 return
             for key in sorted(self._objects(stream.resource)):
@@ -299,7 +311,7 @@ class FakeApi:
             gone = Answer(410, "Expired", f"too old resource version: {wanted} ({self.compacted})")
             if not self.expired_as_event:
                 raise _refusal(stream.attempt, gone)
-            stream.push(wirejson.event("ERROR", wirejson.status(410, "Expired", gone.message)))
+            stream.push(stream.encode("ERROR", wirejson.status(410, "Expired", gone.message)))
             stream.spoil(ALL_BYTES, "end")
             return
         for change in self._log:

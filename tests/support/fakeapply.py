@@ -65,6 +65,9 @@ class Change:
 class ApplyServer(FakeApi):
     """See the module."""
 
+    protobuf = False
+    """Who loses or delays single events of it reads them on their way."""
+
     def __init__(self, *resources: Resource) -> None:
         super().__init__()
         self.journal: list[Change] = []

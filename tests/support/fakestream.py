@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from informers.errors import IdleTimeout, TransportError
 from informers.resource import ObjectKey, Resource
-from tests.support import wirejson
+from tests.support import wirejson, wireproto
 
 if TYPE_CHECKING:
     from tests.support.fakeapi import FakeApi
@@ -58,6 +58,7 @@ class FakeStream:
         now = asyncio.get_running_loop().time()
         self._api, self._served, self._namespace, self._accept = api, served, namespace, accept
         self._idle = idle_timeout
+        self.in_protobuf = api.protobuf and accept.startswith(wireproto.ACCEPTED)
         self._buffer = bytearray()
         self._allowed = ALL_BYTES
         self._ending = ""
@@ -70,7 +71,7 @@ class FakeStream:
         if selector and selector != f"metadata.name={document['metadata']['name']}":
             return
         if self._namespace in ("", document["metadata"].get("namespace", "")):
-            self.push(wirejson.event(kind, self._served.render(document, self._accept)))
+            self.push(self.encode(kind, self._served.render(document, self._accept)))
 
     def bookmark(self, *, initial_events_end: bool = False) -> None:
         metadata: dict[str, Any] = {"resourceVersion": str(self._api.revision)}
@@ -78,7 +79,10 @@ class FakeStream:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         resource = self.resource
         document = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        self.push(wirejson.event("BOOKMARK", self._served.render(document, self._accept)))
+        self.push(self.encode("BOOKMARK", self._served.render(document, self._accept)))
+
+    def encode(self, kind: str, document: Mapping[str, Any]) -> bytes:
+        return wireproto.event(kind, document) if self.in_protobuf else wirejson.event(kind, document)
 
     def push(self, data: bytes) -> None:
         self._buffer += self.rewrite(data) if self.rewrite and data else data

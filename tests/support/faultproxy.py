@@ -38,6 +38,7 @@ from tests.support.faults import (
     SilentAfter,
     Throttle,
 )
+from tests.support.rewriting import changed
 from tools.controlplane import ApiServer, wait_for
 
 T = TypeVar("T")
@@ -356,7 +357,7 @@ class FaultProxy:
         await client.send(_head(status, headers))
         sent = 0
         if isinstance(fault, Rewrite):
-            pieces = _changed_lines(pieces, fault.change)
+            pieces = changed(pieces, fault.change, content_type=headers.get("content-type", ""))
         async for data in pieces:
             await self._open_gate.wait()
             if isinstance(fault, CutAfter | SilentAfter) and sent + len(data) >= fault.body_bytes:
@@ -375,17 +376,6 @@ class FaultProxy:
             await asyncio.get_running_loop().create_future()  # until the client leaves
         client.abort(reset=isinstance(fault, CutAfter) and fault.reset)
         raise _Broken
-
-
-async def _changed_lines(pieces: AsyncIterator[bytes], change: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:
-    """Watch events are lines; the server cuts long ones into several pieces."""
-    rest = b""
-    async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield change(line + b"\n")
-    if rest:
-        yield change(rest)
 
 
 def _head(first: str, headers: Mapping[str, str], body: bytes | None = None) -> bytes:

@@ -105,7 +105,8 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """The answer's body is changed on its way: line by line (watch events are lines), of any length."""
+    """The answer's body is changed on its way: that of a watch event by event, as a line or as a frame without its
+    length."""
 
     change: Callable[[bytes], bytes]
 

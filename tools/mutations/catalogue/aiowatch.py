@@ -15,7 +15,7 @@ AIO_WATCH: tuple[Mutation, ...] = (
         (
             "informers/stream.py",
             "                self._refuse_fragment()\n                return None\n",
-            "                parts, self._splitter = self._splitter._parts, LineSplitter()\n"
+            "                parts, self._splitter = self._splitter._parts, type(self._splitter)()\n"
             '                return [b"".join(parts)] if parts else None\n',
         ),
         tests=(f"{_WATCHING}test_r21_a_line_that_is_cut_is_discarded_and_sent_again",),

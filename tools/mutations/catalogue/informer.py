@@ -92,10 +92,10 @@ INFORMER: tuple[Mutation, ...] = (
         "Handlers run between two reads of the socket, and one that takes its time delays them.",
         (
             "informers/reflector.py",
-            "                    count = self.intake.apply(lines)\n",
+            "                    count = self.intake.apply(lines, stream.encoding)\n",
             "                    count = 0\n"
             "                    for line in lines:\n"
-            "                        count += self.intake.apply([line])\n"
+            "                        count += self.intake.apply([line], stream.encoding)\n"
             "                        await self._clock.sleep(0)\n",
         ),
         tests=(f"{_TURNS}test_r24_all_events_of_a_chunk_are_told_in_one_turn_of_the_loop",),
@@ -231,5 +231,11 @@ INFORMER: tuple[Mutation, ...] = (
         "Every object is decoded whole, whether it is of interest or not.",
         ("informers/frames.py", "    if not metadata_only:\n        return", "    if True:\n        return"),
         tests=("tests/informers/test_frames.py::test_the_short_cuts_are_taken",),
+    ),
+    mutation(
+        "P16b",
+        "The same in protobuf.",
+        ("informers/protobufframes.py", "marker is not None and marker not in frame", "marker == frame"),
+        tests=("tests/informers/test_protobufframes.py::test_the_short_cut_is_taken",),
     ),
 )
