@@ -29,7 +29,9 @@ class Operator:
         name = f"operator-{token_hex(3)}"
         self._health, self._metrics = free_port(), free_port()
         self.stalls = StallMeter(folder / f"{name}.stalls")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("AUTOBACKUP_")}
+        # With bytecode, as the image ships it: nobody compiles the operator each time it starts.
+        unwanted = ("AUTOBACKUP_", "PYTHONDONTWRITEBYTECODE")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
         self._process = Process(
             name,
             [

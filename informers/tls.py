@@ -27,12 +27,14 @@ class TlsFiles:
         clock: Clock,
         *,
         ca_file: str | None = None,
+        ca_data: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
         verify: bool = True,
     ) -> None:
         self._clock = clock
         self._ca_file = ca_file
+        self._ca_data = ca_data
         self._cert_file = cert_file
         self._key_file = key_file
         self._verify = verify
@@ -56,7 +58,7 @@ class TlsFiles:
         return tuple((status.st_mtime_ns, status.st_ino) for status in map(os.stat, files))
 
     def _build(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._ca_file)
+        context = ssl.create_default_context(cafile=self._ca_file, cadata=self._ca_data)
         # Python 3.13 turns this on; cluster CAs in the wild lack the extensions that it asks for.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if not self._verify:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from informers import CredentialsError, load_credentials
+from controller import selfsigned
+from informers import CredentialsError, credentials, load_credentials
 from informers.clock import RealClock
 from informers.credentials import InClusterCredentials, KubeconfigCredentials, StaticCredentials
+from informers.kubeconfig import read_plain
 from informers.tls import TlsFiles
 
 
@@ -207,6 +211,80 @@ def test_kubernetes_is_imported_only_for_a_kubeconfig() -> None:
 def test_types_alone_cost_no_http_library() -> None:
     program = "import sys, informers; sys.exit('aiohttp' in sys.modules or 'kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_plain_kubeconfig_costs_no_kubernetes_library(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path, {"token": "secret"})
+    program = (
+        "import sys, informers; informers.load_credentials(sys.argv[1]).ssl_context(); "
+        "sys.exit('kubernetes' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"server": "https://10.0.0.1:6443/prefix/"},
+        {"tls-server-name": "kubernetes", "proxy-url": "http://p:1"},
+        {"insecure-skip-tls-verify": False, "certificate-authority": "ca.crt"},
+        {"insecure-skip-tls-verify": False, "certificate-authority-data": True},
+        {"insecure-skip-tls-verify": False, "certificate-authority": "nowhere", "certificate-authority-data": True},
+    ],
+)
+@pytest.mark.parametrize("user", [{"token": "secret"}, {}])
+@pytest.mark.parametrize("context", [None, "other"])
+async def test_a_plain_kubeconfig_is_read_as_the_library_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], user: dict[str, Any], context: str | None
+) -> None:
+    made = selfsigned.make(RealClock(), names=["server"])
+    authority = made[made.index("-----BEGIN CERTIFICATE") :].encode()
+    (tmp_path / "ca.crt").write_bytes(authority)
+    if more.get("certificate-authority-data"):
+        more = {**more, "certificate-authority-data": base64.b64encode(authority).decode()}
+    path = str(write_kubeconfig(tmp_path, user, **more))
+    plain = load_credentials(path, context)
+    monkeypatch.setattr(credentials, "read_plain", lambda path, context, decode: None)
+    theirs = load_credentials(path, context)
+    for name in ("server_url", "namespace", "source", "tls_server_name", "proxy_url"):
+        assert getattr(plain, name) == getattr(theirs, name), name
+    assert await plain.authorization() == await theirs.authorization()
+    ours, other = plain.ssl_context(), theirs.ssl_context()
+    assert ours is not None
+    assert other is not None
+    assert ours.cert_store_stats() == other.cert_store_stats()
+    if any(name.startswith("certificate-authority") for name in more):
+        assert ours.cert_store_stats()["x509"] == 1
+    assert (ours.verify_mode, ours.check_hostname) == (other.verify_mode, other.check_hostname)
+
+
+PLAIN = {"token": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("user", "more"),
+    [
+        ({"tokenFile": "/token"}, {}),
+        ({"exec": {"command": "x"}}, {}),
+        ({"client-certificate-data": "eA==", "client-key-data": "eA=="}, {}),
+        ({"username": "a", "password": "b"}, {}),
+        (PLAIN | {"as": "somebody"}, {}),
+        ({"token": 5}, {}),
+        (PLAIN, {"server": None}),
+        (PLAIN, {"insecure-skip-tls-verify": "no"}),
+        (PLAIN, {"certificate-authority-data": "%"}),
+        (PLAIN, {"something": "new"}),
+    ],
+)
+def test_whatever_else_a_kubeconfig_says_is_left_to_the_library(
+    tmp_path: Path, user: dict[str, Any], more: dict[str, Any]
+) -> None:
+    assert read_plain(str(write_kubeconfig(tmp_path, PLAIN)), None, decode=yaml.safe_load) is not None
+    path = str(write_kubeconfig(tmp_path, user, **more))
+    assert read_plain(path, None, decode=yaml.safe_load) is None
+    assert read_plain(f"{path}{os.pathsep}{path}", None, decode=yaml.safe_load) is None
+    assert read_plain(path, "absent", decode=yaml.safe_load) is None
 
 
 def test_the_class_for_kubeconfigs_is_what_load_returns(tmp_path: Path) -> None:
