@@ -86,6 +86,10 @@ class Handlers:
             if new is not None and self._barrier.is_own(key, new.uid, new.resource_version):
                 continue
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
+        if old is None and new is not None:
+            # The API server knew of it before the cache did: now that it is seen, there may be another name to take.
+            for key in self._outcomes.conflicted_over(new.key):
+                self._queue.add(key, priority=CHILD_DRIFT, reason="what is in the way is seen now")
         if mapping.frees_something(old, new):
             self._spread.queue(self._outcomes.conflicted(), reason="a name or location became free")
 

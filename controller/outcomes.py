@@ -83,6 +83,14 @@ class Outcomes:
         """Targets that wait for a name or location to become free."""
         return tuple(self._conflicted)
 
+    def conflicted_over(self, key: ObjectKey) -> list[Key]:
+        """Those of them that wait because of an object of this name."""
+        return [
+            target
+            for target in self._conflicted
+            if any(key in (outcome.repository, outcome.configuration) for outcome in self._by_target[target])
+        ]
+
     def storage_secrets(self) -> dict[ObjectKey, set[str]]:
         """Each storage Secret that somebody else keeps for a target, with the blueprints it is for."""
         return {

@@ -215,6 +215,26 @@ def test_h3_the_key_of_a_failed_handler_is_queued_anyway() -> None:
     run_virtual(main())
 
 
+def test_an_object_that_was_in_the_way_before_the_cache_knew_it_wakes_who_ran_into_it() -> None:
+    async def main() -> None:
+        rig = Rig()
+        rig.blueprint()
+        for name in ("shop", "blog"):
+            rig.api.create(DEPLOYMENTS, name, annotations=NIGHTLY)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await rig.worked()
+            for target in (SHOP, BLOG):
+                name = ObjectKey("ns", f"deploy-{target.name}")
+                refused = Outcome("nightly", State.FAILED, Reason.NAME_CONFLICT, "it is there", repository=name)
+                rig.outcomes.record(target, (refused,), lambda name: 1)
+            rig.api.create(REPOSITORY, "deploy-shop", spec={"backend": {"local": {"mountPath": "/x"}}})
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {SHOP: CHILD_DRIFT}
+
+    run_virtual(main())
+
+
 def test_a_change_of_a_namespace_reaches_its_targets_and_no_others() -> None:
     async def main() -> None:
         rig = Rig()
