@@ -38,6 +38,7 @@ from controller.handlers import Handlers
 from controller.handover import DOUBT_SECONDS, tell
 from controller.logs import Logs
 from controller.looplag import watch_loop_lag
+from controller.machinery import Machinery
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
 from controller.promotion import catch_up
@@ -51,7 +52,7 @@ from controller.signals import stop_on_signal
 from controller.templates import PodTemplates
 from controller.watchdog import Watchdog
 from controller.watchreport import WatchReport
-from controller.worker import Machinery, workers
+from controller.worker import workers
 from controller.workqueue import WorkQueue
 from informers import (
     AiohttpTransport,

@@ -8,31 +8,23 @@ back. Planning, claiming what the plan takes and the decision to write happen wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
-from controller import families as f
 from controller import report
-from controller.applier import Applier, Written
-from controller.barrier import WriteBarrier
-from controller.brake import Brake
-from controller.caches import View
-from controller.claims import Claims
-from controller.metrics import Metrics
-from controller.outcomes import Outcomes
-from controller.pace import SECONDS, StatusPace
+from controller.execution import Again, Execution, fields_of, updates_in_place
+from controller.machinery import Machinery
+from controller.pace import SECONDS
 from controller.priorities import CHILD_DRIFT, FAN_OUT
-from controller.templates import PodTemplates
-from controller.verdict import SLOW_RETRY, Class, Verdict, judge
-from controller.workqueue import ShutDown, WorkQueue
-from informers.clock import Clock
+from controller.verdict import SLOW_RETRY, Class, Verdict
+from controller.workqueue import ShutDown
 from informers.errors import ApiError
 from reconcilers import mapping
 from reconcilers.keys import Key
-from reconcilers.kinds import BLUEPRINT, CONFIGURATION
-from reconcilers.plan import Apply, ApplyStatus, Delete, EventIntent, Outcome, Plan, State, Step
+from reconcilers.kinds import BLUEPRINT
+from reconcilers.plan import ApplyStatus, Outcome, Plan, State
 from reconcilers.reasons import Reason
 from reconcilers.status import PROGRESS_SECONDS, plan_blueprint
 from reconcilers.target import plan_target
@@ -42,35 +34,8 @@ RECONCILE_SECONDS = 30.0
 
 _READS = 3
 _QUIET_FAILURES = 3
-_REFUSALS = 5
 
 _log = structlog.get_logger("reconcile")
-
-
-@dataclass(frozen=True, slots=True)
-class Machinery:
-    """What a worker works with."""
-
-    queue: WorkQueue[Key]
-    view: View
-    applier: Applier
-    templates: PodTemplates
-    claims: Claims
-    outcomes: Outcomes
-    barrier: WriteBarrier
-    brake: Brake
-    clock: Clock
-    metrics: Metrics
-    emit: Callable[[EventIntent], None]
-    secrets_wanted: Callable[[], None]
-    pace: StatusPace = field(default_factory=StatusPace)
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """When a key is to be looked at again although nothing changed: after a failure, or slowly."""
-
-    verdict: Verdict
 
 
 class Worker:
@@ -78,6 +43,7 @@ class Worker:
 
     def __init__(self, machinery: Machinery) -> None:
         self._m = machinery
+        self._execution = Execution(machinery)
 
     async def run(self) -> None:
         """Work until the queue is shut down."""
@@ -102,12 +68,12 @@ class Worker:
                 result = await self._reconcile(key)
         except TimeoutError:
             metrics.timeouts.inc()
-            _log.warning("Reconcile ran out of time", **_fields(key), seconds=RECONCILE_SECONDS)
+            _log.warning("Reconcile ran out of time", **fields_of(key), seconds=RECONCILE_SECONDS)
             m.claims.doubt(key)
             m.queue.retry(key, answered=False, reason="timeout")
         except Exception:
             metrics.panics.inc()
-            _log.exception("Reconcile failed unexpectedly", **_fields(key))
+            _log.exception("Reconcile failed unexpectedly", **fields_of(key))
             self._record_defect(key)
             m.queue.retry(key, reason="defect")
         finally:
@@ -128,12 +94,12 @@ class Worker:
         generation_of = {outcome.blueprint: m.view.generation_of(outcome.blueprint) for outcome in plan.outcomes}
         if again is None and plan.requeue_after is None:
             self._give_up(key, plan)
-        if _updates_in_place(plan):
+        if updates_in_place(plan):
             m.claims.release(plan.claims)
         else:
             m.claims.take(key, plan.claims)
         if again is None:
-            failures, again = await self._carry_out(key, plan)
+            failures, again = await self._execution.carry_out(key, plan)
         else:
             failures = {outcome.blueprint: again.verdict for outcome in plan.outcomes}
         if key.kind != BLUEPRINT.kind:
@@ -160,7 +126,7 @@ class Worker:
                 return Plan(requeue_after=SECONDS, subject=plan.subject)
         return plan
 
-    async def _plan_target(self, key: Key) -> tuple[Plan, _Again | None]:
+    async def _plan_target(self, key: Key) -> tuple[Plan, Again | None]:
         """The plan of a target, with the pod template read first where it is needed."""
         m = self._m
         plan = plan_target(m.view, key)
@@ -171,136 +137,20 @@ class Worker:
                 try:
                     found = await m.templates.read(need)
                 except ApiError as error:
-                    return self._unread(key, plan, self._judge(key, error, created=False))
+                    return self._unread(key, plan, self._execution.judge(key, error, created=False))
                 if not found:
                     return Plan(outcomes=m.outcomes.of(key), requeue_after=1.0, subject=plan.subject), None
             plan = plan_target(m.view, key)
         return plan, None
 
-    def _unread(self, key: Key, plan: Plan, verdict: Verdict) -> tuple[Plan, _Again | None]:
+    def _unread(self, key: Key, plan: Plan, verdict: Verdict) -> tuple[Plan, Again | None]:
         """The outcome of a target whose pod template could not be read."""
         row = self._m.view.target(key)
         known = {outcome.blueprint: outcome for outcome in self._m.outcomes.of(key)}
         names = self._m.view.blueprints_of(row) if row else ()
         waiting = {name: Outcome(name, State.WAITING, verdict.reason, verdict.message) for name in names}
         outcomes = tuple(known.get(name, waiting[name]) for name in names)
-        return Plan(outcomes=outcomes, subject=plan.subject), _Again(verdict)
-
-    async def _carry_out(self, key: Key, plan: Plan) -> tuple[dict[str, Verdict], _Again | None]:
-        """Run the steps of a plan, and look again if the caches show more meanwhile than what was written.
-
-        After updates in place, what the caches show then is what the plan wanted. After anything else there is one more
-        look when they have caught up: it gives back what the plan claimed.
-        """
-        if not plan.steps:
-            return {}, None
-        m = self._m
-        m.barrier.begin(key)
-        told: list[EventIntent] = []
-        try:
-            return await self._execute(key, plan, told)
-        finally:
-            # After the last step: an Event between two steps would make the second one wait at the server.
-            for event in told:
-                m.emit(event)
-            if m.barrier.end(key, then_look=not _updates_in_place(plan)):
-                m.queue.add(key, priority=CHILD_DRIFT, reason="changed meanwhile")
-
-    async def _execute(self, key: Key, plan: Plan, told: list[EventIntent]) -> tuple[dict[str, Verdict], _Again | None]:
-        """Run the steps of a plan. Returns the failures by blueprint and the gravest of them; what is to be told of the
-        steps that succeeded is added to `told`."""
-        failures: dict[str, Verdict] = {}
-        for step in plan.steps:
-            blueprint = "" if isinstance(step, ApplyStatus) else step.blueprint
-            if blueprint in failures or (isinstance(step, Delete) and failures):
-                continue
-            verdict = await self._run(key, step, plan, told)
-            if verdict is not None:
-                failures[blueprint] = verdict
-        if any(verdict.kind is Class.TRANSIENT for verdict in failures.values()):
-            self._m.claims.doubt(key)
-        refused = {f"blueprint {name}" for name, verdict in failures.items() if verdict.kind is not Class.TRANSIENT}
-        if refused:
-            self._m.claims.release([claim for claim in plan.claims if claim.owner.endswith(tuple(refused))])
-        gravest = max(failures.values(), key=lambda verdict: verdict.kind is Class.TRANSIENT, default=None)
-        return failures, _Again(gravest) if gravest else None
-
-    async def _run(self, key: Key, step: Step, plan: Plan, told: list[EventIntent]) -> Verdict | None:
-        """Send one step; the verdict when it failed."""
-        m = self._m
-        kind = step.resource.kind
-        braked = self._braked(step)
-        if braked:
-            m.metrics.applied(kind, "conflict")
-            return braked
-        started = m.clock.monotonic()
-        try:
-            written = await self._send(step)
-        except ApiError as error:
-            verdict = self._judge(key, error, created=isinstance(step, Apply) and not step.uid)
-            m.metrics.applied(kind, verdict.result)
-            level = _log.info if verdict.kind is Class.WAITING else _log.debug
-            level(
-                "A write did not succeed",
-                **_fields(key),
-                step=type(step).__name__.lower(),
-                object=f"{kind} {step.key.namespace}/{step.key.name}",
-                reason=verdict.reason.value,
-                err=verdict.message,
-            )
-            return verdict
-        if written is None:
-            return None
-        m.queue.wrote(key, m.clock.monotonic() - started)
-        m.metrics.applied(kind, "applied")
-        m.barrier.wrote(key, written)
-        if isinstance(step, Apply) and step.uid and m.brake.wrote(step.uid, step.fingerprint, m.clock.monotonic()):
-            m.metrics.counter(f.OSCILLATIONS).labels(kind).inc()
-        if not isinstance(step, ApplyStatus):
-            _log.info(
-                "Wrote an object",
-                **_fields(key),
-                step=type(step).__name__.lower(),
-                object=f"{kind} {step.key.namespace}/{step.key.name}",
-                blueprint=step.blueprint,
-                why=m.queue.reason(key),
-            )
-            subject = plan.subject or written.target
-            event = report.written(step, written.uid, subject) if subject else None
-            if event:
-                told.append(event)
-        return None
-
-    def _judge(self, key: Key, error: ApiError, *, created: bool) -> Verdict:
-        """The verdict on a failed request. That a right is missing is believed when it was said several times: a server
-        that has just started refuses everybody until it has read its roles."""
-        verdict = judge(error, created=created)
-        if verdict.reason is Reason.FORBIDDEN and self._m.queue.refusals(key) < _REFUSALS:
-            return replace(verdict, kind=Class.TRANSIENT, retry_after=1.0)
-        return verdict
-
-    async def _send(self, step: Step) -> Written | None:
-        match step:
-            case Apply():
-                return await self._m.applier.apply(step)
-            case Delete():
-                return await self._m.applier.delete(step)
-            case ApplyStatus():
-                return await self._m.applier.apply_status(step)
-
-    def _braked(self, step: Step) -> Verdict | None:
-        """A verdict when this very write was sent too often lately: somebody undoes it each time."""
-        if not isinstance(step, Apply) or not step.uid:
-            return None
-        if self._m.brake.allow(step.uid, step.fingerprint, self._m.clock.monotonic()):
-            return None
-        what = f"{step.resource.kind} {step.key.namespace}/{step.key.name}"
-        return Verdict(
-            Class.WAITING,
-            Reason.FIELD_CONFLICT,
-            f"{what}: somebody keeps undoing our changes; left alone for five minutes. Its managedFields say who",
-            "conflict",
-        )
+        return Plan(outcomes=outcomes, subject=plan.subject), Again(verdict)
 
     def _report(self, key: Key, plan: Plan, failures: dict[str, Verdict], generation_of: dict[str, int]) -> None:
         """Remember the outcomes, tell what changed, and have the blueprints count again."""
@@ -317,7 +167,7 @@ class Worker:
             if change.after.state is not State.CONFIGURED or (change.before and change.before.state is State.FAILED):
                 _log.info(
                     "A target stands differently",
-                    **_fields(key),
+                    **fields_of(key),
                     blueprint=change.after.blueprint,
                     state=change.after.state.value,
                     reason=change.after.reason.value,
@@ -351,7 +201,7 @@ class Worker:
         generations = {name: self._m.view.generation_of(name) for name in names}
         self._report(key, Plan(outcomes=outcomes, subject=row.ref), {}, generations)
 
-    def _schedule(self, key: Key, plan: Plan, again: _Again | None) -> str:
+    def _schedule(self, key: Key, plan: Plan, again: Again | None) -> str:
         """Decide when the key comes back by itself; returns the result for the metric."""
         queue = self._m.queue
         if again is None:
@@ -381,19 +231,6 @@ class Worker:
             case Class.QUIET:
                 queue.forget(key)
                 return "success"
-
-
-def _fields(key: Key) -> dict[str, str]:
-    return {"controller": key.kind.lower(), "kind": key.kind, "namespace": key.namespace, "name": key.name}
-
-
-def _updates_in_place(plan: Plan) -> bool:
-    """Whether all names and locations that the plan takes are shown by the caches already: nothing is made, no
-    Repository is changed."""
-    return all(
-        isinstance(step, ApplyStatus) or (isinstance(step, Apply) and bool(step.uid) and step.resource == CONFIGURATION)
-        for step in plan.steps
-    )
 
 
 def workers(machinery: Machinery, count: int) -> Sequence[Worker]:

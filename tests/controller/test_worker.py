@@ -17,9 +17,10 @@ from controller.applier import Applier
 from controller.barrier import WriteBarrier
 from controller.brake import Brake
 from controller.claims import Claims
+from controller.machinery import Machinery
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
-from controller.worker import RECONCILE_SECONDS, Machinery, Worker
+from controller.worker import RECONCILE_SECONDS, Worker
 from controller.workqueue import ItemState, WorkQueue
 from informers.errors import TransportError
 from informers.resource import ObjectKey, Resource
