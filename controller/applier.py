@@ -237,7 +237,9 @@ class Applier:
                     query=query,
                     body=encoded,
                     content_type=_APPLY if method == "PATCH" else "application/json",
-                    accept=METADATA if resource == SECRET and method == "PATCH" else "application/json",
+                    accept=METADATA
+                    if method == "PATCH" and (subresource or resource == SECRET)
+                    else "application/json",
                     timeout=SECONDS + 1.0,
                 )
             except TooManyRequests:

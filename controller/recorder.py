@@ -41,7 +41,7 @@ from informers.errors import (
     TransportError,
     Unauthorized,
 )
-from informers.transport import Transport
+from informers.transport import METADATA, Transport
 from reconcilers.keys import ObjectRef
 from reconcilers.plan import EventIntent
 
@@ -224,9 +224,11 @@ class EventRecorder:
                 f"{collection}/{series.name}",
                 body=json.dumps(patch).encode(),
                 content_type="application/merge-patch+json",
+                accept=METADATA,
             )
         else:
-            await self._transport.request("POST", collection, body=json.dumps(self._body(job)).encode())
+            body = json.dumps(self._body(job), separators=(",", ":")).encode()
+            await self._transport.request("POST", collection, body=body, accept=METADATA)
 
     def _body(self, job: _Job) -> dict[str, Any]:
         intent, series = job.intent, job.series
