@@ -6,6 +6,7 @@ a change concerns is decided by `reconcilers.mapping`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
 
 from controller.barrier import WriteBarrier
@@ -14,7 +15,7 @@ from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.spread import Spread
 from controller.workqueue import WorkQueue
-from informers import Added, Deleted, Delta, Row, Updated
+from informers import Added, Deleted, Delta, Row, SharedInformer, Updated
 from informers.registration import FailureHandler
 from informers.resource import ObjectKey
 from reconcilers import mapping
@@ -43,9 +44,13 @@ class Handlers:
         caches.namespaces.add_handler(self.on_namespace, name="namespace-targets", on_failure=self._namespace_failed)
         for kind, informer in caches.targets.items():
             informer.add_handler(self.on_target, name=f"{kind.lower()}-targets", on_failure=self._target_failed(kind))
-        caches.repositories.add_handler(self.on_owned, name="repository-owners", on_failure=self._owned_failed)
         caches.configurations.add_handler(self.on_coverage, name="configuration-claims", on_failure=self._claims_failed)
-        caches.configurations.add_handler(self.on_owned, name="configuration-owners", on_failure=self._owned_failed)
+        self._attach_owned(caches.repositories, name="repository-owners")
+        self._attach_owned(caches.configurations, name="configuration-owners")
+
+    def _attach_owned(self, informer: SharedInformer[Owned], *, name: str) -> None:
+        since = informer.store.last_sync_rv()
+        informer.add_handler(partial(self.on_owned, since=since), name=name, on_failure=self._owned_failed)
 
     def on_target(self, delta: Delta[TargetRow]) -> None:
         old, new, initial = _rows(delta)
@@ -80,10 +85,14 @@ class Handlers:
             return
         self._spread.queue(self._view.targets_in(row.name), reason=_reason("namespace", delta))
 
-    def on_owned(self, delta: Delta[Owned]) -> None:
+    def on_owned(self, delta: Delta[Owned], *, since: int = 0) -> None:
+        """Initial rows that were there in version `since` already queue nobody who is queued as a target anyhow."""
         old, new, initial = _rows(delta)
+        known = initial and new is not None and new.resource_version <= since
         for key in mapping.owner_keys(old, new):
             if new is not None and self._barrier.is_own(key, new.uid, new.resource_version):
+                continue
+            if known and self._is_queued_as_target(key):
                 continue
             self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
         if old is None and new is not None:
@@ -92,6 +101,10 @@ class Handlers:
                 self._queue.add(key, priority=CHILD_DRIFT, reason="what is in the way is seen now")
         if mapping.frees_something(old, new):
             self._spread.queue(self._outcomes.conflicted(), reason="a name or location became free")
+
+    def _is_queued_as_target(self, key: Key) -> bool:
+        row = self._view.target(key)
+        return row is not None and mapping.concerns(row, self._view.namespace(key.namespace))
 
     def on_coverage(self, delta: Delta[ConfigurationRow]) -> None:
         """Claims that a workload backs up are not targets by themselves, and are again when it does no longer."""

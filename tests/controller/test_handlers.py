@@ -13,7 +13,7 @@ from controller.handlers import Handlers
 from controller.outcomes import Outcomes
 from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.workqueue import WorkQueue
-from informers import InformerFactory, InformerObserver, ObjectKey, Resource
+from informers import Added, InformerFactory, InformerObserver, ObjectKey, Resource
 from reconcilers import marks
 from reconcilers.annotations import Mount
 from reconcilers.keys import Key
@@ -119,6 +119,61 @@ def test_l12_attaching_queues_every_key_at_the_lowest_priority() -> None:
             assert rig.queued() == {}, "a standby queues nothing"
             rig.handlers.attach(rig.caches)
             assert rig.queued() == {SHOP: INITIAL_LIST, Key("BackupBlueprint", "", "nightly"): INITIAL_LIST}
+
+    run_virtual(main())
+
+
+def test_l12_what_a_target_has_already_does_not_queue_it_again() -> None:
+    """Each target was planned two or three times at a start: once for itself, and again for its objects."""
+
+    async def main() -> None:
+        rig = Rig()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        for number in range(1000):
+            rig.repository(f"deploy-shop-{number}", SHOP)
+            rig.configuration(f"deploy-shop-{number}", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            assert rig.queued().keys() == {SHOP}
+            while len(rig.queue):
+                rig.queue.done(await rig.queue.get())
+            await rig.caches.configurations.wait_synced()
+            await asyncio.sleep(1)
+            assert rig.queued() == {}, "most of its objects were told after it was worked on"
+
+    run_virtual(main())
+
+
+def test_l12_what_changed_before_it_was_told_queues_its_target() -> None:
+    """The target may have been planned from what was there before: a handler that joins is told of each row once, as
+    it is by then."""
+
+    async def main() -> None:
+        rig = Rig()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.configuration("deploy-shop", SHOP)
+        async with rig.synced():
+            row = rig.view.configuration(ObjectKey("ns", "deploy-shop"))
+            assert row is not None
+            rig.handlers.on_owned(Added(row, initial=True), since=row.resource_version)
+            assert rig.queued() == {}
+            rig.handlers.on_owned(Added(row, initial=True), since=row.resource_version - 1)
+            assert rig.queued() == {SHOP: INITIAL_LIST}
+
+    run_virtual(main())
+
+
+def test_l12_who_owns_something_and_is_no_target_is_queued_for_it() -> None:
+    async def main() -> None:
+        rig = Rig()
+        lost = Key("Deployment", "ns", "lost")
+        rig.api.create(DEPLOYMENTS, "shop")
+        rig.configuration("deploy-lost", lost)
+        rig.configuration("deploy-shop", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            await asyncio.sleep(0.01)
+            assert rig.queued() == {lost: INITIAL_LIST, SHOP: INITIAL_LIST}
 
     run_virtual(main())
 
