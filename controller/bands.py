@@ -98,8 +98,7 @@ class Bands(Generic[E]):
         """Take the entry whose turn it is, of those in the first so many bands."""
         if now >= self._next_ageing:
             self._age(now)
-        for index in range(bands):
-            turns = self._turns[index]
+        for turns in self._turns if bands == len(BANDS) else self._turns[:bands]:
             while turns:
                 lane = turns[0]
                 if not lane:
@@ -111,7 +110,7 @@ class Bands(Generic[E]):
                 else:
                     turns.popleft()
                     del self._lanes[entry.band][entry.namespace]
-                self._served[index] = now
+                self._served[entry.band] = now
                 return entry
         return None
 

@@ -39,47 +39,26 @@ _MANY: Final = 1 << 30
 
 
 class FanOut:
-    """Which bands may be served now. The queue tells what is taken and given back, the workers what writes took.
-    Without a number of workers there are no limits."""
+    """How many keys may be taken. The queue counts those that are, the workers tell what writes took. Without a number
+    of workers there are no limits."""
 
     def __init__(self, workers: int | None = None) -> None:
         self._bounded = workers is not None
         self._most = max(1, (workers or _MANY) - 1)
         self._limit = min(LEAST, self._most) if self._bounded else self._most
-        self._urgent = 0
-        self._taken = 0
+        self.taken = 0
+        """How many keys of a fan-out are under way; counted by the queue, for whom a call for each key is dear."""
         self._round: list[float] = []
         self._fastest = self._fastest_before = _NEVER
         self._window_ends = -_NEVER
 
-    @property
-    def limit(self) -> int:
-        """How many keys of a fan-out may be under way now."""
-        return 1 if self._urgent and self._bounded else self._limit
+    def limit(self, *, urgent: int = 0) -> int:
+        """How many keys of a fan-out may be under way beside so many others."""
+        return 1 if urgent and self._bounded else self._limit
 
-    @property
-    def room(self) -> int:
-        """How many more of them may be taken."""
-        return max(0, self.limit - self._taken)
-
-    @property
-    def bands(self) -> int:
-        """How many bands may be served now, from the first one on."""
-        return len(BANDS) if self._taken < self.limit else URGENT_BANDS
-
-    def took(self, band: int) -> None:
-        """A key of this band is under way."""
-        if band < URGENT_BANDS:
-            self._urgent += 1
-        else:
-            self._taken += 1
-
-    def gave_back(self, band: int) -> None:
-        """A key of this band is done."""
-        if band < URGENT_BANDS:
-            self._urgent -= 1
-        else:
-            self._taken -= 1
+    def room(self, processed: int) -> int:
+        """How many more of a fan-out may be taken while so many keys, of whatever band, are under way."""
+        return max(0, self.limit(urgent=processed - self.taken) - self.taken)
 
     def wrote(self, seconds: float, now: float) -> None:
         """A write for a key of a fan-out took so long."""

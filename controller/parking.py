@@ -13,29 +13,27 @@ class Parking:
     """Where workers wait, the longest one first to go."""
 
     def __init__(self) -> None:
-        self._waiters: deque[asyncio.Future[None]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiters)
+        self.waiters: deque[asyncio.Future[None]] = deque()
+        """Who waits. Whether there is anybody is asked for each key, so that it may not cost a call."""
 
     async def park(self) -> None:
         """Wait until it is the caller's turn to look again."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 # It was our turn to look; somebody else has to.
                 self.wake()
-            elif waiter in self._waiters:  # `wake` may have passed it over already
-                self._waiters.remove(waiter)
+            elif waiter in self.waiters:  # `wake` may have passed it over already
+                self.waiters.remove(waiter)
             raise
 
     def wake(self, count: int = 1) -> None:
         """Have so many of them look, or all there are."""
-        while self._waiters and count:
-            waiter = self._waiters.popleft()
+        while self.waiters and count:
+            waiter = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 count -= 1

@@ -107,7 +107,7 @@ class WorkQueue(Generic[K]):
         if entry is None and after <= 0.0 and not self._failing:
             self._entries[key] = entry = Entry(key, priority, reason, now)
             self._ready.push(entry, band, now)
-            if self._parking:
+            if self._parking.waiters:
                 self._parking.wake()
             return
         due = now + after if after > 0.0 else now
@@ -170,10 +170,11 @@ class WorkQueue(Generic[K]):
             self._release(now)
         if self._stopped or now - self._turn_at > TURN_SECONDS:
             return None
-        entry = self._ready.pop(now, self._fan_out.bands)
+        entry = self._ready.pop(now, self._served())
         if entry is None:
             return None
-        self._fan_out.took(entry.band)
+        if entry.band >= URGENT_BANDS:
+            self._fan_out.taken += 1
         entry.state = _PROCESSING
         entry.started = now
         self._processing.add(entry)
@@ -186,7 +187,7 @@ class WorkQueue(Generic[K]):
             key = self.try_get()
             if key is not None:
                 return key
-            if not self._ready.waits(self._monotonic(), self._fan_out.bands):
+            if not self._ready.waits(self._monotonic(), self._served()):
                 await self._parking.park()
                 continue
             # Workers that never wait (all plans empty) must not keep the loop from its sockets.
@@ -206,7 +207,10 @@ class WorkQueue(Generic[K]):
         now = self._monotonic()
         if self._observer is not None:
             self._observer.ran(entry.started - entry.due, now - entry.started)
-        self._give_back(entry)
+        if entry.band >= URGENT_BANDS:
+            self._fan_out.taken -= 1
+        if self._parking.waiters and self._ready.waits(now, self._served()):
+            self._parking.wake(self._fan_out.room(len(self._processing)))
         again = entry.again
         if again is None or self._stopped:
             del self._entries[key]
@@ -232,7 +236,7 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
             self._timer = None
         self._timer_at = NEVER
-        while self._parking:
+        while self._parking.waiters:
             self._parking.wake()
 
     async def drain(self, grace: float) -> bool:
@@ -346,7 +350,7 @@ class WorkQueue(Generic[K]):
             entry.state = _READY
             entry.due = now
             self._ready.push(entry, BAND_OF[entry.priority], now)
-            if self._parking:
+            if self._parking.waiters:
                 self._parking.wake()
 
     def _release(self, now: float) -> None:
@@ -373,11 +377,11 @@ class WorkQueue(Generic[K]):
         self._turn_over = False
         self._turn_at = self._monotonic()
 
-    def _give_back(self, entry: Entry[K]) -> None:
-        """Have a worker for each key of a fan-out that may be taken now that this one is done."""
-        self._fan_out.gave_back(entry.band)
-        if self._parking and self._ready.waits(self._monotonic(), self._fan_out.bands):
-            self._parking.wake(self._fan_out.room)
+    def _served(self) -> int:
+        """How many bands may be served now, from the first one on."""
+        if not self._fan_out.taken or self._fan_out.room(len(self._processing)):
+            return len(BANDS)
+        return URGENT_BANDS
 
     def _describe(self, entry: Entry[K], now: float) -> QueueItem[K]:
         state, seconds = entry.state, now - entry.due

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.fanout import LEAST, URGENT_BANDS, WINDOW_SECONDS, FanOut
-from controller.priorities import BANDS
+from controller.fanout import LEAST, WINDOW_SECONDS, FanOut
 
 
 def play(fan_out: FanOut, *, cores: int, each: float, travel: float = 0.0, writes: int = 400) -> list[int]:
@@ -18,15 +17,15 @@ def play(fan_out: FanOut, *, cores: int, each: float, travel: float = 0.0, write
     now, free, limits = 0.0, [0.0] * cores, []
     under_way: list[tuple[float, float]] = []
     for _ in range(writes):
-        while fan_out.room:
-            fan_out.took(URGENT_BANDS)
+        while fan_out.room(fan_out.taken):
+            fan_out.taken += 1
             done = max(heapq.heappop(free), now + travel / 2) + each
             heapq.heappush(free, done)
             heapq.heappush(under_way, (done + travel / 2, now))
         now, sent = heapq.heappop(under_way)
         fan_out.wrote(now - sent, now)
-        fan_out.gave_back(URGENT_BANDS)
-        limits.append(fan_out.limit)
+        fan_out.taken -= 1
+        limits.append(fan_out.limit())
     return limits
 
 
@@ -43,10 +42,10 @@ def test_a_server_that_becomes_slow_gets_less_and_more_again_when_it_is_as_befor
     assert play(fan_out, cores=32, each=0.004)[-1] == 7
     for _ in range(200):
         fan_out.wrote(0.05, 5.0)
-    assert fan_out.limit == LEAST
+    assert fan_out.limit() == LEAST
     for _ in range(200):
         fan_out.wrote(0.004, 6.0)
-    assert fan_out.limit == 7
+    assert fan_out.limit() == 7
 
 
 def test_what_was_fast_long_ago_is_forgotten() -> None:
@@ -55,7 +54,7 @@ def test_what_was_fast_long_ago_is_forgotten() -> None:
         fan_out.wrote(0.004, 0.01 * number)
     for number in range(200):
         fan_out.wrote(0.05, 3 * WINDOW_SECONDS + 0.01 * number)
-    assert fan_out.limit == 7
+    assert fan_out.limit() == 7
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
@@ -63,25 +62,20 @@ def test_a_fan_out_never_has_the_last_worker_unless_there_is_only_one(workers: i
     fan_out = FanOut(workers)
     for number in range(500):
         fan_out.wrote(0.004, 0.01 * number)
-    assert fan_out.limit == max(1, workers - 1)
+    assert fan_out.limit() == max(1, workers - 1)
 
 
 def test_beside_what_a_person_waits_for_there_is_one_of_a_fan_out() -> None:
     fan_out = FanOut(8)
-    fan_out.took(0)
-    assert (fan_out.limit, fan_out.room, fan_out.bands) == (1, 1, len(BANDS))
-    fan_out.took(URGENT_BANDS)
-    assert (fan_out.room, fan_out.bands) == (0, URGENT_BANDS)
-    fan_out.gave_back(0)
-    assert (fan_out.limit, fan_out.room, fan_out.bands) == (LEAST, LEAST - 1, len(BANDS))
+    assert [fan_out.room(0), fan_out.room(1)] == [LEAST, 1]
+    fan_out.taken = 1
+    assert [fan_out.room(1), fan_out.room(2)] == [LEAST - 1, 0]
 
 
 def test_without_a_number_of_workers_there_is_no_limit() -> None:
     fan_out = FanOut()
-    fan_out.took(0)
-    for _ in range(10_000):
-        fan_out.took(URGENT_BANDS)
-    assert fan_out.bands == len(BANDS)
+    fan_out.taken = 10_000
+    assert fan_out.room(10_001) > 0
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 100)), max_size=200), st.integers(1, 16))
@@ -91,4 +85,4 @@ def test_whatever_writes_take_a_fan_out_goes_on(writes: list[tuple[float, float]
     for seconds, pause in writes:
         now += pause
         fan_out.wrote(seconds, now)
-        assert min(LEAST, max(1, workers - 1)) <= fan_out.limit <= max(1, workers - 1)
+        assert min(LEAST, max(1, workers - 1)) <= fan_out.limit() <= max(1, workers - 1)
