@@ -6,7 +6,7 @@ CLAUSES = (
     "Ours is fast mostly by what it does not do: of an object that does not ask for backup it decodes nothing and holds"
     " nothing, of one that does about ten fields. client-go's informers decode and hold every object they are given."
     " Who needs all objects gains nothing from this.",
-    "client-go gets built-in kinds as protobuf, ours as JSON. For custom resources both read JSON.",
+    "client-go's metadata informer and ours get protobuf, also of custom resources; whole objects ours gets in JSON.",
     "client-go's informers sort objects into a store with a mutex for many readers and notify handlers from goroutines"
     " of their own; ours runs on one event loop. Go uses all cores, one event loop uses one: a wall time is shared with"
     " the API server on the same machine, so CPU time is given beside it.",

@@ -36,11 +36,11 @@ CONTESTANTS = (
         "holds a row of ten fields for each object that asks for backup, and nothing for the others",
     ),
     Contestant(
-        "ours-protobuf",
-        "prototype: ours with a protobuf skimmer",
+        "ours-json",
+        "ours, asking for JSON",
         "ours",
-        ("bench.contenders.skimmer",),
-        "no informer, only its hot path; says what protobuf would gain",
+        ("bench.contenders.cachejson",),
+        "as above, as behind a proxy that lets no protobuf through: says what protobuf gains",
     ),
     Contestant(
         METADATA,

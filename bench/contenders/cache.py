@@ -38,10 +38,16 @@ class _Counting(InformerObserver):
         self.items = items
 
 
-async def main(given: argparse.Namespace, credentials: Credentials) -> None:
+async def main(
+    given: argparse.Namespace, credentials: Credentials, *, transport: type[AiohttpTransport] = AiohttpTransport
+) -> None:
     said, clock, observer = Contract(), RealClock(), _Counting()
-    transport = AiohttpTransport(credentials, user_agent="bench", clock=clock)
-    factory = InformerFactory(transport, clock, observer, namespaces=(given.namespace,) if given.namespace else ())
+    factory = InformerFactory(
+        transport(credentials, user_agent="bench", clock=clock),
+        clock,
+        observer,
+        namespaces=(given.namespace,) if given.namespace else (),
+    )
     informer = factory.informer(
         TARGETS["Deployment"].resource,
         target_projection("Deployment"),

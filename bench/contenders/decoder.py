@@ -31,10 +31,10 @@ def _ours() -> Decode:
     return lambda line: decode_line(line, metadata_only=True, marker=_MARKER)
 
 
-def _skimmed() -> Decode:
-    from bench.contenders.skimming import skim  # noqa: PLC0415
+def _protobuf() -> Decode:
+    from informers.protobufframes import decode_frame  # noqa: PLC0415
 
-    return skim
+    return lambda frame: decode_frame(frame, marker=_MARKER)
 
 
 def _msgspec() -> Decode:
@@ -54,7 +54,7 @@ DECODERS: dict[str, Callable[[], Decode]] = {
     "json.loads": _whole,
     "cut": _cut,
     "ours": _ours,
-    "protobuf": _skimmed,
+    "protobuf": _protobuf,
     "msgspec": _msgspec,
 }
 

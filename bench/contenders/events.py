@@ -42,7 +42,7 @@ async def informer(transport: AiohttpTransport, last: int) -> float:
 
 
 async def discard(transport: AiohttpTransport, last: int) -> float:
-    mark = b'"resourceVersion":"%d"' % last
+    mark = b"2%c%d" % (len(str(last)), last)  # the field with the version
     began, tail = 0.0, b""
     async with transport.stream(PATH, query=dict(parse_qsl(QUERY)), accept=ACCEPT, idle_timeout=_SECONDS) as chunks:
         async for chunk in chunks:

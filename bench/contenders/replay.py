@@ -1,9 +1,9 @@
 """A server that sends one watch, as fast as it is read: python -m bench.contenders.replay CERTIFICATE KEY FILE WHAT
 
-FILE has events as lines, as an API server wrote them. WHAT is `list`, and they are the objects of a streaming list, or
-`changes`: the list has no objects, and the events come half a second after it, when a client is done with that. Each is
-a chunk and a TLS record of its own, as from a kube-apiserver. The port is printed, and clients are served one after the
-other until standard input ends.
+FILE has events in protobuf, as an API server writes them, each led by its length. WHAT is `list`, and they are the
+objects of a streaming list, or `changes`: that has no objects, and the events come half a second after it, when a
+client is done with it. Each is a chunk and a TLS record of its own, as from a kube-apiserver. The port is printed;
+clients are served one after the other until standard input ends.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import threading
 from pathlib import Path
 from time import sleep
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-END = (
-    b'{"type":"BOOKMARK","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
-    b'{"resourceVersion":"1","annotations":{"k8s.io/initial-events-end":"true"}}}}\n'
-)
+from bench.contenders.frames import ANNOTATIONS, VERSION, event
+from informers.protobufframes import FrameSplitter
+
+_TYPE = b"application/vnd.kubernetes.protobuf;stream=watch"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % _TYPE
+END = event("BOOKMARK", [(VERSION, "1"), (ANNOTATIONS, b"\n\x19k8s.io/initial-events-end\x12\x04true")])
 _PAUSE = 0.5
 
 
 def main(certificate: str, key: str, file: Path, what: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    chunks = [_chunk(line) for line in file.read_bytes().splitlines(keepends=True)]
+    chunks = [_chunk(_led(frame)) for frame in FrameSplitter().feed(file.read_bytes())]
     first, then = (chunks, []) if what == "list" else ([], chunks)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)
@@ -52,6 +53,10 @@ def _serve(listening: socket.socket, context: ssl.SSLContext, first: list[bytes]
                 stream.recv(1)  # until the client leaves
         except OSError:
             continue  # it left early
+
+
+def _led(frame: bytes) -> bytes:
+    return len(frame).to_bytes(4, "big") + frame
 
 
 def _chunk(data: bytes) -> bytes:

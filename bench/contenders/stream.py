@@ -1,6 +1,6 @@
 """What the contenders of the cold sync have in common: the request, and how its end looks.
 
-It is the request of our informer for all Deployments: a streaming list, as metadata, in JSON, uncompressed.
+It is the request of our informer for all Deployments: a streaming list, as metadata, in protobuf, uncompressed.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 PATH = "/apis/apps/v1/deployments"
-ACCEPT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+ACCEPT = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 QUERY = urlencode(
     {
         "watch": "true",

@@ -2,14 +2,13 @@
 
 A kube-apiserver on the same machine writes one or two thousand events a second, which is too slow to keep a client
 busy, and each of them then costs a turn of the event loop. So the streaming list of the fleet is read once, and a small
-server of ours sends its lines again as changes with rising versions, as fast as they are read. In the same way a fleet
+server of ours sends its events again as changes with rising versions, as fast as they are read. In the same way a fleet
 becomes one of a hundred thousand, which would take minutes to make.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,30 +17,29 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from bench.contender import ROOT, python
+from bench.contenders.frames import NAME, UID, VERSION, changed
 from bench.contenders.stream import ACCEPT, END, PATH, QUERY
 from bench.figures import Figure, Goal
 from bench.fleet import ANNOTATION
 from bench.progress import Progress
 from bench.scene import Scene
 from informers import AiohttpTransport, load_credentials
+from informers.protobufframes import FrameSplitter
 
 EVENTS = 20_000
 EVENT_US = Goal(15.0)
 OBJECTS, ONE_IN = 100_000, 5
 STALL_MS = Goal(20.0)
 _FIRST = 10_000_000
-_NAME, _UID = re.compile(rb'"name":"[^"]+"'), re.compile(rb'"uid":"[^"]+"')
-_VERSION = re.compile(rb'"resourceVersion":"\d+"')
 
 
 def events(scene: Scene, progress: Progress, *, rounds: int) -> list[Figure]:
     progress.step(f"CPU of {EVENTS} watch events")
-    lines = asyncio.run(_lines(scene))
+    frames = asyncio.run(_frames(scene))
     file = scene.plane.folder / "events"
     with file.open("wb") as out:
         for number in range(EVENTS):
-            line = lines[number % len(lines)].replace(b'"ADDED"', b'"MODIFIED"', 1)
-            out.write(_VERSION.sub(b'"resourceVersion":"%d"' % (_FIRST + number), line, count=1) + b"\n")
+            out.write(changed(frames[number % len(frames)], "MODIFIED", {VERSION: str(_FIRST + number)}))
     spent: dict[str, list[float]] = {"informer": [], "discard": []}
     with _replay(scene, file, "changes") as url:
         kubeconfig = str(scene.plane.kubeconfig("operator", server=url))
@@ -62,15 +60,15 @@ def events(scene: Scene, progress: Progress, *, rounds: int) -> list[Figure]:
 def many_objects(scene: Scene, progress: Progress, *, rounds: int, objects: int = OBJECTS) -> list[Figure]:
     """The longest turn of the event loop while so many are read for the first time, every fifth of them stored."""
     progress.step(f"longest stall of the event loop with {objects} objects")
-    lines = asyncio.run(_lines(scene))
-    asking = [line for line in lines if ANNOTATION.encode() in line]
-    others = [line for line in lines if ANNOTATION.encode() not in line] or asking
+    frames = asyncio.run(_frames(scene))
+    asking = [frame for frame in frames if ANNOTATION.encode() in frame]
+    others = [frame for frame in frames if ANNOTATION.encode() not in frame] or asking
     file = scene.plane.folder / "objects"
     with file.open("wb") as out:
         for number in range(objects):
             chosen = others if number % ONE_IN else asking
-            line = _NAME.sub(b'"name":"svc-%06d"' % number, chosen[number % len(chosen)], count=1)
-            out.write(_UID.sub(b'"uid":"%032d"' % number, line, count=1) + b"\n")
+            texts = {NAME: f"svc-{number:06}", UID: f"{number:032}"}
+            out.write(changed(chosen[number % len(chosen)], "ADDED", texts))
     with _replay(scene, file, "list") as url:
         kubeconfig = str(scene.plane.kubeconfig("operator", server=url))
         said = [python("informer", kubeconfig, "stall") for _ in range(rounds)]
@@ -91,16 +89,16 @@ def many_objects(scene: Scene, progress: Progress, *, rounds: int, objects: int 
     ]
 
 
-async def _lines(scene: Scene) -> list[bytes]:
+async def _frames(scene: Scene) -> list[bytes]:
     transport = AiohttpTransport(load_credentials(str(scene.kubeconfig)), user_agent="bench")
-    read = b""
+    splitter, read = FrameSplitter(), list[bytes]()
     async with transport.stream(PATH, query=dict(parse_qsl(QUERY)), accept=ACCEPT, idle_timeout=30) as chunks:
         async for chunk in chunks:
-            read += chunk
-            if END in read[-4096:]:
+            read += splitter.feed(chunk)
+            if read and END in read[-1]:
                 break
     await transport.close()
-    return [line for line in read.splitlines() if END not in line]
+    return [frame for frame in read if END not in frame]
 
 
 @contextmanager
