@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+from collections.abc import Iterator
 
 from autobackup import __version__
 from autobackup.cli import complete_files, complete_words
@@ -50,8 +52,9 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
         console.result(config.print_config(settings))
         return ExitCode.OK
     # `--help`, `--print-config` and completion need none of it.
-    from controller import manager  # noqa: PLC0415
-    from controller.server import ServeError  # noqa: PLC0415
+    with _without_system_authorities():
+        from controller import manager  # noqa: PLC0415
+        from controller.server import ServeError  # noqa: PLC0415
 
     try:
         return ExitCode(manager.run(settings, version=__version__))
@@ -59,3 +62,18 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
         raise Unreachable(str(error)) from None
     except ServeError as error:
         raise CommandError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _without_system_authorities() -> Iterator[None]:
+    """aiohttp reads all certificate authorities of the system when it is imported, for connections that bring no TLS
+    context of their own. Ours do, each; any other would trust nobody. It saves 2 MB and 50 ms."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
