@@ -5,6 +5,9 @@ that the steady state is 30 to 60 s and informers that fail together do not retu
 sequence starts anew after two minutes in which nothing had to wait, not after the first success: a server
 that accepts a watch and drops it at once never gets more than eight requests a minute.
 
+`spare` is for what is hardly a failure, a stream that was of use and ended: it is gone on with at once, twice a minute,
+and takes the sequence only when it ends more often.
+
 `floor` is what the server asked for (Retry-After); it can lengthen a delay and never shortens one.
 
 Source of the idea: client-go `tools/cache/reflector.go: defaultBackoff*`; kube-rs `watcher.rs:
@@ -20,17 +23,28 @@ FACTOR = 2.0
 CAP_SECONDS = 30.0
 JITTER = 1.0
 RESET_SECONDS = 120.0
+SPARES = 2
+SPARE_SECONDS = 60.0
 
 
 class Backoff:
     """One sequence of delays."""
 
-    __slots__ = ("_clock", "_interval", "_rested_until")
+    __slots__ = ("_clock", "_interval", "_rested_until", "_spared")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._interval = BASE_SECONDS
         self._rested_until = float("-inf")
+        self._spared = (float("-inf"),) * SPARES
+
+    def spare(self) -> float:
+        """The delay after something of use ended: none, or the next one of the sequence."""
+        now = self._clock.monotonic()
+        if now - self._spared[0] < SPARE_SECONDS:
+            return self.next()
+        self._spared = (*self._spared[1:], now)
+        return 0.0
 
     def begin_anew(self) -> None:
         """What went wrong may be over: the next delay is the shortest."""

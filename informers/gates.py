@@ -1,5 +1,5 @@
-"""What all reflectors of a process share: how many may read whole collections at once, and what the server cannot do
-or does not have.
+"""What all reflectors of a process share: how many may read whole collections at once, what the server cannot do
+or does not have, and whether it is still the same (`history.py`).
 
 Contract: at most three initial reads at a time, in the order of registration, so that the kinds registered
 first are there first and the server's and our own buffers stay bounded; at most two relists at a time, so
@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 
 from informers.clock import Clock
+from informers.history import History
 from informers.presence import Presence
 from informers.resource import Resource
 
@@ -26,11 +27,12 @@ REPROBE_SECONDS = 6 * 3600.0
 class Gates:
     """One per factory. `presence` says what is known of the group and version of a kind."""
 
-    __slots__ = ("_clock", "_refused_until", "initial", "presence", "relist")
+    __slots__ = ("_clock", "_refused_until", "history", "initial", "presence", "relist")
 
     def __init__(self, clock: Clock) -> None:
         self.presence: Callable[[Resource], Presence] = lambda resource: Presence.UNKNOWN
         self._clock = clock
+        self.history = History(clock)
         self._refused_until: dict[Resource, float] = {}
         self.initial = asyncio.Semaphore(INITIAL_READS)
         self.relist = asyncio.Semaphore(RELISTS)

@@ -23,7 +23,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from informers.clock import Clock
 from informers.encoding import Encoding
 from informers.errors import ApiError, DecodeError, Rewound, error_from_status
-from informers.frames import RawEvent, count_types, decode_item
+from informers.frames import OBJECT_EVENTS, RawEvent, count_types, decode_item
+from informers.history import Anchor
 from informers.observer import InformerObserver
 from informers.projection import Projection, Row
 from informers.replacement import Replacement
@@ -31,6 +32,7 @@ from informers.resource import ObjectKey, Resource
 from informers.revision import UNKNOWN, is_older, parse_revision
 
 R = TypeVar("R", bound=Row)
+_ANCHOR_BYTES = 64 * 1024
 
 
 class Sink(Protocol[R]):
@@ -81,6 +83,7 @@ class Intake(Generic[R]):
         observer: InformerObserver,
     ) -> None:
         self.revision = ""
+        self.anchor: Anchor | None = None
         self._number = UNKNOWN
         self.repair_wanted = False
         self.last_bookmark_at: float | None = None
@@ -112,6 +115,8 @@ class Intake(Generic[R]):
             self._skip_initial(encoding.identify(line), error, replacement)
             return None
         kind = event.type
+        if kind in OBJECT_EVENTS:
+            replacement.note(parse_revision(event.resource_version), event.uid)
         if kind in ("ADDED", "MODIFIED"):
             if event.document is None:
                 replacement.drop(event.namespace, event.name)
@@ -134,6 +139,7 @@ class Intake(Generic[R]):
         except DecodeError as error:
             self._skip_initial(_key_of(item), error, replacement)
         else:
+            replacement.note(parse_revision(event.resource_version), event.uid)
             self._gather_object(event, item, replacement)
 
     def adopt(
@@ -151,6 +157,7 @@ class Intake(Generic[R]):
         telling = self._sink.replace(self._namespace, replacement, revision=number, initial=initial)
         self.revision = revision
         self._number = number
+        self.anchor = Anchor(*replacement.newest) if replacement.newest[0] else None
         self.repair_wanted = False
         self.last_bookmark_at = self._clock.monotonic()
         self.bookmarked = False
@@ -162,6 +169,7 @@ class Intake(Generic[R]):
     def forget(self) -> None:
         """The kind is not served: nothing of it is undecodable either."""
         self.revision = ""
+        self.anchor = None
         self._number = UNKNOWN
         self.repair_wanted = False
         self.undecodable = set()
@@ -189,6 +197,7 @@ class Intake(Generic[R]):
         """Take live events; returns how many there were."""
         types: list[str] = []
         decode = encoding.decode
+        heard: tuple[RawEvent, bytes] | None = None
         try:
             for line in lines:
                 try:
@@ -198,13 +207,22 @@ class Intake(Generic[R]):
                     continue
                 types.append(event.type)
                 self._apply_event(event)
+                if event.type in OBJECT_EVENTS:
+                    heard = event, line
         finally:
+            if heard is not None:
+                self._remember(*heard)
             # Nobody but handlers can look before this, and what they are told of is in the store already.
             self._sink.advance(self._namespace, self._number)
             if types:
                 self._observer.events(self._resource, count_types(types))
             self._sink.flush()
         return len(types)
+
+    def _remember(self, event: RawEvent, line: bytes) -> None:
+        number = parse_revision(event.resource_version)
+        if number != UNKNOWN:
+            self.anchor = Anchor(number, event.uid, line if len(line) <= _ANCHOR_BYTES else b"")
 
     def _apply_event(self, event: RawEvent) -> None:
         kind = event.type

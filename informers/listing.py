@@ -51,13 +51,6 @@ class Page:
         self.token = str(metadata.get("continue") or "")
 
 
-async def require_version(transport: Transport, resource: Resource, *, namespace: str, revision: str) -> None:
-    """Raise `ResourceVersionTooLarge` where the server does not have this version. Costs one object at most."""
-    query = {"limit": "1", "resourceVersion": revision, "resourceVersionMatch": "NotOlderThan"}
-    path = resource.collection_path(namespace or None)
-    await transport.request("GET", path, query=query, accept=ACCEPT_METADATA)
-
-
 async def read_pages(
     transport: Transport, resource: Resource, *, namespace: str, metadata_only: bool
 ) -> AsyncIterator[Page]:

@@ -17,8 +17,7 @@ Invariants:
 
 Where this differs from client-go, on purpose:
 - R20: an undecodable event stops nothing; see `intake.py`.
-- R10: a version that goes backwards (a server whose storage was restored from an older copy, kubernetes#107457) is
-  noticed (also by asking, see `doubt.py`) and answered with a consistent relist; so are two strange silences in a row.
+- R10: storage that was restored from an older copy (kubernetes#107457) is noticed, see `history.py`.
 
 Source of the idea: client-go `tools/cache/reflector.go`; kube-rs `watcher.rs` (states as an enum with one step).
 """
@@ -32,8 +31,9 @@ from typing import Generic, TypeVar
 from informers.backoff import Backoff
 from informers.channel import WATCH_SECONDS, Channel
 from informers.clock import Clock
-from informers.errors import Forbidden, IdleTimeout, NotFound, TooManyRequests, Unfinished
+from informers.errors import Forbidden, IdleTimeout, NotFound, Rewound, TooManyRequests, TransportError, Unfinished
 from informers.gates import Gates
+from informers.history import Witness
 from informers.intake import Intake, Sink
 from informers.listing import read_pages
 from informers.observer import InformerObserver
@@ -47,10 +47,10 @@ from informers.transport import Transport
 
 R = TypeVar("R", bound=Row)
 
-SHORT_SECONDS = 1.0
 ABSENT_SECONDS = (1800.0, 3600.0)
 """Between two looks for a kind whose group and version the server does not have: it is told when they come."""
 HEALTHY_SECONDS = 60.0
+REPAIR_SECONDS = (300.0, 600.0)
 REFUSALS = 5
 
 
@@ -104,7 +104,10 @@ class Reflector(Generic[R]):
             metadata_only=projection.metadata_only,
             clock=clock,
             observer=observer,
+            history=gates.history,
         )
+        self._witness = Witness(lambda: self.intake.anchor, self._channel.is_told_again, self.refresh)
+        gates.history.join(self._witness)
         self._metadata_only = projection.metadata_only
         self._sink = sink
         self._optional = optional
@@ -202,11 +205,12 @@ class Reflector(Generic[R]):
             # The store is complete; only telling ten thousand rows takes long enough for others to get a turn (T8).
             await self._clock.sleep(0)
         self._consistent = self._interrupted = self._absent = False
+        self._channel.trust()
         self._unfinished = self._silences = 0
         self._repair_at = None
         if replacement.unidentified:
             # R20: some rows may only be there because nobody can tell which object it was. Look again, at leisure.
-            self._repair_at = self._clock.monotonic() + self._clock.uniform(*WATCH_SECONDS)
+            self._repair_at = self._clock.monotonic() + self._clock.uniform(*REPAIR_SECONDS)
         self.last_error = None
         self._observer.listed(
             self.resource,
@@ -226,7 +230,13 @@ class Reflector(Generic[R]):
     # ---- watching
 
     async def _watch(self) -> None:
-        stream = self._channel.stream or await self._channel.open(self.intake.revision)
+        stream = self._channel.stream
+        if stream is None:
+            stream = await self._channel.resume(self.intake.revision)
+        if stream is None:
+            self._delay = 0.0
+            self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="history")
+            return
         while await self._follow(stream):
             pass
         if self._repair_at is not None or self._refresh_wanted:
@@ -263,11 +273,13 @@ class Reflector(Generic[R]):
 
     async def _ended_politely(self, stream: WatchStream) -> None:
         lived = self._clock.monotonic() - stream.opened_at
-        await self._channel.close("short" if lived < SHORT_SECONDS and stream.events == 0 else "closed")
-        # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner,
-        # however politely, takes the backoff, or a broken proxy would be asked for a watch each second (R19).
+        useful = stream.useful
+        await self._channel.close("closed" if useful else "short")
+        # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner takes
+        # the backoff in the end, however politely it ended, or a broken proxy would be asked each second (R19).
         self._interrupted = self._interrupted or lived < WATCH_SECONDS[0]
-        self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next()
+        pause = self._backoff.spare if useful else self._backoff.next
+        self._delay = 0.0 if lived >= HEALTHY_SECONDS else pause()
         self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
 
     # ---- failing, resting, trying again
@@ -281,13 +293,21 @@ class Reflector(Generic[R]):
             async with self._gates.relist if self.synced else self._gates.initial:
                 await (self._streaming_list() if attempt is Attempt.STREAMING_LIST else self._list())
         except Exception as error:  # every failure takes the same way out; cancellation is no Exception (T3)
+            stream = self._channel.stream
+            useful = attempt is Attempt.WATCH and stream is not None and stream.useful
             await self._channel.failed(error, watching=attempt is Attempt.WATCH)
-            await self._fail(error, attempt)
+            await self._fail(error, attempt, useful=useful)
 
-    async def _fail(self, error: Exception, attempt: Attempt) -> None:
+    async def _fail(self, error: Exception, attempt: Attempt, *, useful: bool) -> None:
         silent = isinstance(error, IdleTimeout) and attempt is Attempt.WATCH
         # It is strange when bookmarks stop, and when the server may be another one since, perhaps with older storage.
-        self._silences += silent and (self.intake.bookmarked or self._interrupted)
+        if silent and (self.intake.bookmarked or self._interrupted):
+            self._silences += 1
+            self._channel.doubt()
+        elif isinstance(error, TransportError) and attempt is not Attempt.WATCH:
+            self._consistent = True  # who answers the next reading may not have what we know
+        elif isinstance(error, Rewound):
+            self._gates.history.rewritten(self._witness)
         self._interrupted = self._interrupted or not silent
         self._refusals = self._refusals + 1 if isinstance(error, Forbidden) else 0
         recovery = recover(
@@ -305,7 +325,7 @@ class Reflector(Generic[R]):
             self.state = State.START
             return
         # A connection that was silent for 70 s has waited long enough for its next try.
-        self._delay = 0.0 if silent else self._pause(error, recovery)
+        self._delay = 0.0 if silent else self._pause(error, recovery, useful=useful)
         if self._silences or not silent:  # of a quiet kind it is no error
             # A kind that has just come is refused until its storage is set up.
             coming = self._absent and isinstance(error, TooManyRequests)
@@ -315,7 +335,7 @@ class Reflector(Generic[R]):
         else:
             self._restart(recovery.restart, attempt, reason=type(error).__name__)
 
-    def _pause(self, error: Exception, recovery: Recovery) -> float:
+    def _pause(self, error: Exception, recovery: Recovery, *, useful: bool) -> float:
         """How long to wait. For a kind that is not served: until somebody pokes, in fact, where it can be told."""
         slow = recovery.slow
         if recovery.restart is Restart.WAIT and isinstance(error, NotFound):
@@ -323,6 +343,8 @@ class Reflector(Generic[R]):
             if presence is Presence.MISSING:
                 return self._clock.uniform(*ABSENT_SECONDS)
             slow = presence is Presence.UNKNOWN
+        if useful and not slow and not recovery.floor:
+            return self._backoff.spare()
         return self._backoff.next(floor=recovery.floor, slow=slow)
 
     def _remember(self, error: Exception, *, routine: bool) -> None:
@@ -340,6 +362,7 @@ class Reflector(Generic[R]):
         reading = attempt is not Attempt.WATCH
         if restart is Restart.RETRY and not reading and not self.intake.repair_wanted:
             self._after_rest = State.WATCH
+            self._channel.rest(self._delay)
             return
         self._after_rest = State.START
         if restart is not Restart.RETRY or not reading:

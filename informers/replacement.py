@@ -24,13 +24,19 @@ R = TypeVar("R", bound=Row)
 class Replacement(Generic[R]):
     """The rows so far, and what could not become one."""
 
-    __slots__ = ("draft", "items", "skipped", "unidentified")
+    __slots__ = ("draft", "items", "newest", "skipped", "unidentified")
 
     def __init__(self, draft: Draft[R]) -> None:
         self.draft = draft
         self.items = 0
         self.skipped: set[ObjectKey] = set()
         self.unidentified = 0
+        self.newest = (0, "")
+
+    def note(self, revision: int, uid: str) -> None:
+        """Of whatever kind of object, and of interest or not."""
+        if revision > self.newest[0]:
+            self.newest = (revision, uid)
 
     def put(self, row: R) -> None:
         """An object of interest."""

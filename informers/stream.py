@@ -21,6 +21,7 @@ from informers.errors import TransportError
 from informers.transport import Body, Transport
 
 IDLE_SECONDS = 70.0
+SHORT_SECONDS = 1.0
 TURN_BYTES = 256 * 1024
 
 
@@ -81,6 +82,11 @@ class WatchStream:
     def put_back(self, lines: list[bytes]) -> None:
         """Give these out again, before anything else."""
         self._lines = lines + self._lines
+
+    @property
+    def useful(self) -> bool:
+        """Whether it brought anything, or lived long enough to be no refusal in disguise (R19)."""
+        return self.events > 0 or self._clock.monotonic() - self.opened_at >= SHORT_SECONDS
 
     async def close(self) -> float:
         """Let go of the connection; returns how long it lasted."""

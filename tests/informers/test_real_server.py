@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from tests.support.cluster import create_namespace, grant, unique_name
 from tests.support.faultproxy import FaultProxy
 from tests.support.faults import Answer, CutAfter, Rewrite, SilentAfter
 from tools.controlplane import ApiClient, AuditLog, ControlPlane, remove_crd, wait_served
+
+
+def filler(namespace: str) -> dict[str, Any]:
+    """Of a kind that nobody watches here."""
+    data = {"time": str(time.monotonic_ns())}
+    metadata = {"name": "filler", "namespace": namespace, "annotations": data}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
 @pytest.fixture
@@ -246,6 +254,45 @@ async def test_r13_history_that_is_gone() -> None:
                 await live.until(lambda: set(live.rows) == {"new"}, "the present", seconds=60)
                 assert live.told == ["+gone!", "-gone?", "+new"]
                 assert "Expired" in live.observer.reasons("relist")
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["objects", "nothing"])
+async def test_r10_storage_that_was_restored_and_has_gone_on_since(lost: str) -> None:
+    """When the informers come back, the server's versions are beyond theirs, in a history that is another one; and
+    nothing happens to their kinds any more."""
+    with ControlPlane(audit=False) as plane:
+        api = plane.client("admin")
+        create_namespace(api, "ns")
+        api.create(config_map("then", "ns", "1"))
+        with FaultProxy(plane.apiserver) as proxy:
+            live = Live(plane.kubeconfig("admin", server=proxy.url))
+            quiet = live.factory.informer(Resource("", "v1", "secrets", "Secret"), NOTES)
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": config_map("s", "ns", "1")["metadata"]}
+            api.create(secret)
+            async with live.running():
+                copied = plane.etcd.copy()
+                if lost == "objects":
+                    api.create({**secret, "metadata": {**secret["metadata"], "name": "lost"}})
+                    api.delete("v1/Secret", "s", namespace="ns")
+                    await live.until(lambda: [row.name for row in quiet.store.rows()] == ["lost"], "the later past")
+                for number in range(5):
+                    api.annotate("v1/ConfigMap", "then", {"example.com/note": f"later {number}"}, namespace="ns")
+                await live.until(lambda: live.rows == {"then": "later 4"}, "the later past")
+                known = max(live.informer.store.last_sync_rv(), quiet.store.last_sync_rv())
+                proxy.pause()
+                proxy.cut_all(reset=True)
+                await asyncio.to_thread(plane.restore_etcd, copied)
+                api = plane.client("admin")
+                api.create({**secret, "metadata": {**secret["metadata"], "name": "new"}})
+                while int(api.apply(filler("ns"))["metadata"]["resourceVersion"]) <= known + 5:
+                    pass
+                proxy.resume()
+                await live.until(lambda: live.rows == {"then": "1"}, "the present", seconds=60)
+                present = {"s", "new"}
+                await live.until(lambda: {row.name for row in quiet.store.rows()} == present, "of the quiet kind too")
+                assert set(live.observer.reasons("relist")) == {"history"}
 
 
 @pytest.mark.cluster

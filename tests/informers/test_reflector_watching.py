@@ -53,14 +53,14 @@ def test_d4_what_changes_nothing_we_use_is_counted_and_not_told() -> None:
     run_virtual(main())
 
 
-def test_r9_watches_ask_for_five_to_ten_minutes_each_its_own() -> None:
+def test_r9_watches_ask_for_half_an_hour_to_an_hour_each_its_own() -> None:
     async def main() -> None:
         rig = Rig(one())
         async with rig.running():
-            await rig.settle(6 * 3600)
+            await rig.settle(36 * 3600)
             asked = [int(seen.query["timeoutSeconds"]) for seen in rig.api.requests]
             assert len(asked) > 30
-            assert all(300 <= seconds <= 600 for seconds in asked)
+            assert all(1800 <= seconds <= 3600 for seconds in asked)
             assert len(set(asked)) > 20
             assert rig.api.verbs() == ["watchlist"] + ["watch"] * (len(asked) - 1)
             assert rig.observer.of("attempt_failed") == []
@@ -104,8 +104,10 @@ def test_r10_two_silent_streams_in_a_row_mean_a_consistent_relist() -> None:
             await rig.settle(61)
             api.bookmarks = False
             await rig.settle(60 + 145)  # one is on its way
-            assert api.verbs() == ["watchlist", "watch", "watchlist"]
-            assert api.requests[2].query["resourceVersion"] == ""
+            assert api.verbs() == ["watchlist", "watch", "watch", "watchlist"]
+            known = str(api.revision)
+            wanted = [seen.query["resourceVersion"] for seen in api.requests]
+            assert wanted == ["", str(api.revision - 1), known, ""], "the second is the question for what was told last"
             assert rig.told == ["+d0!"]
 
     run_virtual(main())
@@ -146,7 +148,7 @@ def test_r10_who_answers_after_an_interruption_may_have_older_storage_and_is_ask
             await rig.settle(145)
             assert rig.told == ["+d0!", "+lost", "-lost?"]
             await rig.settle(3600)
-            assert rig.observer.reasons("relist") == ["IdleTimeout"]
+            assert rig.observer.reasons("relist") == ["history"]
 
     run_virtual(main())
 
@@ -193,7 +195,7 @@ def test_r10_storage_restored_from_an_older_copy_is_noticed_before_its_versions_
                 rig.api.update(DEPLOYMENTS, D0, annotations=noted(str(number)))
             await rig.settle(10)
             assert rig.rows == {"d0": "19", "new": "x"}
-            assert rig.observer.reasons("relist") == ["ResourceVersionTooLarge"]
+            assert rig.observer.reasons("relist") == ["history"]
 
     run_virtual(main())
 
@@ -279,15 +281,16 @@ def test_r15_what_passes_is_waited_out_without_a_relist(fault: Answer | Refuse) 
         async with rig.running():
             known = str(rig.api.revision)
             rig.told  # noqa: B018 - forget the initial ones
+            await rig.settle(45)
             rig.api.fail(fault, verb="watch", times=4)
             rig.api.cut_streams()
             rig.api.create(DEPLOYMENTS, "meanwhile", annotations=noted())
             await rig.settle(120)
             verbs = rig.api.verbs()
-            assert verbs[:3] == ["watchlist", "watch", "list"], "whoever answers again may be behind (R10)"
-            assert [verb for verb in verbs if verb != "list"] == ["watchlist"] + ["watch"] * 5
-            assert verbs.count("list") == (4 if isinstance(fault, Refuse) else 1)
-            assert {seen.query["resourceVersion"] for seen in rig.api.requests[1:]} == {known}
+            assert verbs == ["watchlist"] + ["watch"] * 6
+            *_, question, resumed = (seen.query["resourceVersion"] for seen in rig.api.requests)
+            assert int(question) < int(known), "whoever answers again may have another history (R10)"
+            assert resumed == known
             assert rig.told == ["+meanwhile"]
             assert rig.observer.of("relist") == []
 
@@ -409,6 +412,46 @@ def test_r18_the_backoff_begins_anew_after_two_quiet_minutes() -> None:
             rig.api.cut_streams()
             await rig.settle(1.7)
             assert rig.observer.of("attempt_failed")[-1]["retry_in"] <= 1.6
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("how", ["close", "cut"])
+def test_r24_a_stream_that_was_of_use_is_gone_on_with_at_once(how: str) -> None:
+    """A server ends the watch of who is too slow, and whoever waits before it asks again is slower still."""
+
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            for number in range(3):
+                await rig.settle(5)
+                rig.api.update(DEPLOYMENTS, D0, annotations=noted(f"before {number}"))
+                await rig.settle()
+                rig.api.close_streams() if how == "close" else rig.api.cut_streams()
+                rig.api.update(DEPLOYMENTS, D0, annotations=noted(f"after {number}"))
+                await rig.settle()
+                assert rig.rows["d0"] == ("after 0", "after 1", "before 2")[number], "the third in a minute waits"
+            await rig.settle(1.6)
+            assert rig.rows["d0"] == "after 2"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("lives", [0.5, 1.5, 5.0])
+@pytest.mark.parametrize("with_event", [True, False])
+def test_r19_watches_that_end_again_and_again_take_the_backoff_whatever_they_brought(
+    lives: float, with_event: bool
+) -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            for number in range(200):
+                await rig.settle(lives)
+                if with_event:
+                    rig.api.update(DEPLOYMENTS, D0, annotations=noted(str(number)))
+                rig.api.close_streams()
+            times = [seen.at for seen in rig.api.requests]
+            assert max(sum(1 for at in times if start <= at < start + 60) for start in times) <= 8
 
     run_virtual(main())
 

@@ -60,8 +60,24 @@ GAPS: tuple[Mutation, ...] = (
     mutation(
         "G6b",
         "A server that answers after an outage is watched from a version that it may not have.",
-        ("informers/doubt.py", "        if self._raised:", "        if False:"),
+        (
+            "informers/channel.py",
+            "        if not self._loss:\n            return True",
+            "        if True:\n            return True",
+        ),
         tests=(f"{_WATCHING}test_r10_storage_restored_from_an_older_copy_is_noticed_before_its_versions_catch_up",),
+    ),
+    mutation(
+        "G6c",
+        "A quiet kind goes on in a history that is not the server's.",
+        (
+            "informers/history.py",
+            "        return await witness.is_told_again(anchor)",
+            "        return bool(witness and anchor)",
+        ),
+        tests=(
+            "tests/informers/test_history.py::test_r10_storage_restored_from_an_older_copy_is_noticed_where_nothing_happens",
+        ),
     ),
     mutation(
         "G7",

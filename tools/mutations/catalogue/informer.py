@@ -124,7 +124,7 @@ INFORMER: tuple[Mutation, ...] = (
             '            "timeoutSeconds": str(int(self._clock.uniform(*WATCH_SECONDS))),\n',
             "",
         ),
-        tests=(f"{_WATCHING}test_r9_watches_ask_for_five_to_ten_minutes_each_its_own",),
+        tests=(f"{_WATCHING}test_r9_watches_ask_for_half_an_hour_to_an_hour_each_its_own",),
     ),
     mutation(
         "P9c",
