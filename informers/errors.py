@@ -75,6 +75,10 @@ class ApiError(Exception):
         return f"{text} ({self.advice})" if self.advice else text
 
 
+REFUSED = "Refused"
+"""The reason of a `TransportError` where nobody listens: nothing was sent."""
+
+
 class TransportError(ApiError):
     """No complete answer: no such name, the connection was refused, reset or cut, or time ran out."""
 

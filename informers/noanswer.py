@@ -15,7 +15,7 @@ from ssl import SSLCertVerificationError, SSLError
 
 import aiohttp
 
-from informers.errors import IdleTimeout, TransportError
+from informers.errors import REFUSED, IdleTimeout, TransportError
 
 _BROKEN = frozenset((errno.ECONNRESET, errno.EPIPE))
 
@@ -64,7 +64,7 @@ def _unconnected(error: aiohttp.ClientConnectorError) -> tuple[str, str]:
         case SSLError():
             return "TLS", f"no TLS with {where}: {cause.reason or cause.strerror}"
         case ConnectionRefusedError():
-            return "Refused", f"connection to {where} refused"
+            return REFUSED, f"connection to {where} refused"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "NoAddress", f"no address found for {name}: {_text(cause)}"
     return "Unreachable", f"no connection to {where}: {_text(cause)}"

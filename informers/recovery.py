@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from informers.errors import (
+    REFUSED,
     ApiError,
     Expired,
     IdleTimeout,
@@ -60,12 +61,14 @@ class Restart(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The decision: where to go on, how patiently, and whether it is worth a word (an expired version is not)."""
+    """The decision: where to go on, how patiently, and whether it is worth a word (an expired version is not).
+    `refused`: nobody listens, so that no request was made."""
 
     restart: Restart
     slow: bool = False
     floor: float = 0.0
     routine: bool = False
+    refused: bool = False
 
 
 def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: bool, silences: int) -> Recovery:
@@ -93,7 +96,7 @@ def recover(error: Exception, attempt: Attempt, *, optional: bool, consistent: b
     if isinstance(error, IdleTimeout) and watching:
         again = Restart.RELIST_CONSISTENT if silences >= 2 else Restart.RETRY
         return Recovery(again, routine=again is Restart.RETRY)
-    return Recovery(Restart.RETRY, floor=floor)
+    return Recovery(Restart.RETRY, floor=floor, refused=error.reason == REFUSED)
 
 
 def is_repeated(error: Exception, last: Exception | None) -> bool:

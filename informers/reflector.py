@@ -278,8 +278,7 @@ class Reflector(Generic[R]):
         # The server ends each watch after the time that was asked for: that is no failure. Whatever ends sooner takes
         # the backoff in the end, however politely it ended, or a broken proxy would be asked each second (R19).
         self._interrupted = self._interrupted or lived < WATCH_SECONDS[0]
-        pause = self._backoff.spare if useful else self._backoff.next
-        self._delay = 0.0 if lived >= HEALTHY_SECONDS else pause()
+        self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next(useful=useful)
         self._restart(Restart.RETRY, Attempt.WATCH, reason="closed")
 
     # ---- failing, resting, trying again
@@ -343,9 +342,7 @@ class Reflector(Generic[R]):
             if presence is Presence.MISSING:
                 return self._clock.uniform(*ABSENT_SECONDS)
             slow = presence is Presence.UNKNOWN
-        if useful and not slow and not recovery.floor:
-            return self._backoff.spare()
-        return self._backoff.next(floor=recovery.floor, slow=slow)
+        return self._backoff.next(floor=recovery.floor, slow=slow, useful=useful, refused=recovery.refused)
 
     def _remember(self, error: Exception, *, routine: bool) -> None:
         repeated = is_repeated(error, self.last_error)

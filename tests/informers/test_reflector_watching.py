@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from informers import ObjectKey
@@ -383,6 +385,25 @@ def test_r18_a_failing_server_gets_at_most_eight_requests_a_minute() -> None:
     ]
     for seed, fault in enumerate(faults):
         run_virtual(main(fault, seed))
+
+
+def test_r18_who_is_refused_a_connection_is_there_when_there_is_a_server_again() -> None:
+    async def main() -> None:
+        rig = Rig(one())
+        async with rig.running():
+            await rig.settle(45)
+            rig.api.fail(Refuse(listens=False), times=10_000)
+            rig.api.cut_streams()
+            await rig.settle(120)
+            tried = [seen.at for seen in rig.api.requests[1:]]
+            assert all(0.8 <= later - earlier <= 1.6 for earlier, later in pairwise(tried))
+            rig.api.heal()
+            rig.api.fail(Answer(403, "Forbidden"))  # as a server does that has not read its roles yet
+            rig.api.update(DEPLOYMENTS, D0, annotations=noted("back"))
+            await rig.settle(1.6 + 1.6 + 0.1)
+            assert rig.rows == {"d0": "back"}
+
+    run_virtual(main())
 
 
 def test_r18_r19_watches_that_end_at_once_take_the_backoff() -> None:

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from informers.errors import ApiError, TransportError, error_from_response
+from informers.errors import REFUSED, ApiError, TransportError, error_from_response
 from informers.resource import ObjectKey, Resource
 from informers.transport import Body, Response
 from tests.support import wirejson, wireproto
@@ -57,7 +57,9 @@ TOO_LARGE = Answer(504, "Timeout", "Too large resource version", causes=("Resour
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nobody listens."""
+    """No connection is made; `listens`: somebody is there, who does not answer."""
+
+    listens: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +353,8 @@ class FakeApi:
             if rule.times > 0 and rule.verb in ("", verb) and rule.plural in ("", path.rpartition("/")[2]):
                 rule.times -= 1
                 if isinstance(rule.fault, Refuse):
-                    raise TransportError(f"{verb} {path}", reason="ClientConnectorError", message="refused")
+                    reason = "Unreachable" if rule.fault.listens else REFUSED
+                    raise TransportError(f"{verb} {path}", reason=reason, message="no connection")
                 return rule.fault
         return None
 

@@ -25,8 +25,8 @@ AIO_WATCH: tuple[Mutation, ...] = (
         "A server that closes at once is asked again at once.",
         (
             "informers/reflector.py",
-            "self._delay = 0.0 if lived >= HEALTHY_SECONDS else pause()",
-            "self._delay = 0.25 if pause else 0.0",
+            "self._delay = 0.0 if lived >= HEALTHY_SECONDS else self._backoff.next(useful=useful)",
+            "self._delay = 0.25",
         ),
         tests=(f"{_WATCHING}test_r18_r19_watches_that_end_at_once_take_the_backoff",),
     ),
