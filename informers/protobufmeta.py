@@ -20,7 +20,6 @@ from informers.protobuf import Malformed, read_fields, read_message, read_number
 _TEXTS = {1: "name", 2: "generateName", 3: "namespace", 4: "selfLink", 5: "uid", 6: "resourceVersion"}
 _GENERATION, _CREATED, _DELETED, _GRACE, _LABELS, _ANNOTATIONS, _OWNERS, _FINALIZERS = 7, 8, 9, 10, 11, 12, 13, 14
 _TIMES = {_CREATED: "creationTimestamp", _DELETED: "deletionTimestamp"}
-_TABLES = {_LABELS: "labels", _ANNOTATIONS: "annotations"}
 
 _OWNER_TEXTS = {1: "kind", 3: "name", 4: "uid", 5: "apiVersion"}
 _OWNER_FLAGS = {6: "controller", 7: "blockOwnerDeletion"}
@@ -42,12 +41,16 @@ _DAYS_OF_400_YEARS = 146097
 def read_metadata(message: bytes, at: int = 0, end: int | None = None) -> dict[str, Any]:
     """An `ObjectMeta`, or those of its fields that are between `at` and `end`."""
     found: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    tables = {_LABELS: labels, _ANNOTATIONS: annotations}
     for number, value in read_fields(message, at, end):
         if number > _FINALIZERS:
             continue
-        if number in _TABLES:
+        table = tables.get(number)
+        if table is not None:
             key, text = _read_entry(read_message(value))
-            found.setdefault(_TABLES[number], {})[key] = text
+            table[key] = text
         elif number in _TEXTS:
             if value != b"":
                 found[_TEXTS[number]] = read_text(value)
@@ -63,7 +66,7 @@ def read_metadata(message: bytes, at: int = 0, end: int | None = None) -> dict[s
             found.setdefault("ownerReferences", []).append(_read_owner(read_message(value)))
         elif number == _FINALIZERS:
             found.setdefault("finalizers", []).append(read_text(value))
-    return found
+    return found | {name: table for name, table in (("labels", labels), ("annotations", annotations)) if table}
 
 
 def read_list_metadata(message: bytes) -> dict[str, Any]:
@@ -119,7 +122,10 @@ def _read_entry(message: bytes) -> tuple[str, str]:
     if size > 3 and message[0] == _KEY and message[1] < _LONG:
         middle = 2 + message[1]
         if middle + 1 < size and message[middle] == _TEXT and message[middle + 1] == size - middle - 2 < _LONG:
-            return read_text(message[2:middle]), read_text(message[middle + 2 :])
+            try:
+                return message[2:middle].decode(), message[middle + 2 :].decode()
+            except UnicodeDecodeError:
+                pass
     for number, value in read_fields(message):
         if number == 1:
             key = read_text(value)
@@ -128,6 +134,7 @@ def _read_entry(message: bytes) -> tuple[str, str]:
     return key, text
 
 
+@lru_cache(maxsize=256)
 def _read_time(message: bytes) -> str:
     seconds = 0
     for number, value in read_fields(message):
