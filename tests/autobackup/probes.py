@@ -14,7 +14,8 @@ from tools.controlplane import wait_for
 
 SERVE = ("--health-address=127.0.0.1:0", "--metrics-address=127.0.0.1:0")
 """Flags for an operator whose probes and metrics are looked at."""
-
+START = 60.0
+"""How many seconds the start of a process may take on a busy machine."""
 
 _WORK = ("workqueue_depth", "controller_runtime_active_workers", "workqueue_unfinished_work_seconds")
 
@@ -45,7 +46,7 @@ def started(process: OperatorProcess) -> None:
     """Wait until the operator is at work: its caches are complete."""
     wait_for(
         lambda: any(entry["msg"] == "Caches are complete" for entry in entries(process)),
-        30,
+        START,
         what="the operator to be at work",
         state=process.tail,
     )
@@ -58,7 +59,7 @@ def url(process: OperatorProcess, option: str) -> str:
         assert process.exit_code is None, process.tail()
         return next((e["url"] for e in entries(process) if e["msg"] == "Serving" and e["option"] == option), "")
 
-    return wait_for(told, 20, what=f"{option} to be served", state=process.tail)
+    return wait_for(told, START, what=f"{option} to be served", state=process.tail)
 
 
 def fetch(address: str, method: str = "GET") -> tuple[int, str]:

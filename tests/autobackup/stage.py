@@ -30,8 +30,9 @@ KINDS = {
     "AppBinding": "appcatalog.appscode.com/v1alpha1",
 }
 _RBAC = Path(__file__).resolve().parents[2] / "manifests" / "rbac"
-SECONDS = 20.0
-"""How long something that should happen at once may take on a busy machine."""
+SECONDS = 28.0
+"""How long something that should happen at once may take on a busy machine. Less than the half minute after which the
+operator looks by itself at some of what it may have missed."""
 RECOVERY = 75.0
 """How long after the end of a fault all may take to be as it should: the promise is a minute."""
 

@@ -25,6 +25,7 @@ from tools.controlplane import ControlPlane, wait_for, wait_served
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 10.0
 """Within this many seconds of SIGTERM the process has to be gone, whatever the API server does."""
+SHORT_GRACE = ("--health-address=off", "--metrics-address=off", "--shutdown-grace-seconds=2")
 
 pytestmark = pytest.mark.cluster
 
@@ -160,7 +161,7 @@ def test_stop_before_the_caches_are_complete(account: Path, plane: ControlPlane,
 
 def test_stop_while_the_network_is_dead(plane: ControlPlane, proxy: FaultProxy, scene: Stage) -> None:
     blueprint = scene.blueprint()
-    with OperatorProcess(plane.kubeconfig("operator", server=proxy.url)) as process:
+    with OperatorProcess(plane.kubeconfig("operator", server=proxy.url), *SHORT_GRACE) as process:
         probes.started(process)
         for number in range(30):
             scene.create("PersistentVolumeClaim", f"t{number}", {ANNOTATION: blueprint})
@@ -173,9 +174,7 @@ def test_stop_while_the_network_is_dead(plane: ControlPlane, proxy: FaultProxy, 
 
 def test_stop_while_etcd_hangs(plane: ControlPlane, account: Path, scene: Stage) -> None:
     blueprint = scene.blueprint()
-    with OperatorProcess(
-        account, "--health-address=off", "--metrics-address=off", "--shutdown-grace-seconds=2"
-    ) as process:
+    with OperatorProcess(account, *SHORT_GRACE) as process:
         probes.started(process)
         for number in range(30):
             scene.create("PersistentVolumeClaim", f"t{number}", {ANNOTATION: blueprint})

@@ -23,8 +23,9 @@ from tools.controlplane.audit import AuditEvent
 NAMESPACE = "autobackup-system"
 LEASE = "coordination.k8s.io/v1/Lease"
 USER = "system:serviceaccount:autobackup-system:autobackup"
-SECONDS = 30.0
-QUICK = (3, 2.0, 0.4)
+SECONDS = 60.0
+QUICK = (5, 3.5, 0.5)
+"""Long enough that a leader on a busy machine does not lose the Lease by itself."""
 DEFAULT = (15, 10.0, 2.0)
 
 

@@ -211,7 +211,7 @@ class FaultProxy:
         match = Match(method, path, query, watch)
         return [each.request for each in self.passages if match.fits(each.request)]
 
-    def wait_for_hits(self, rule: Rule, *, hits: int = 1, timeout: float = 10.0) -> None:
+    def wait_for_hits(self, rule: Rule, *, hits: int = 1, timeout: float = 60.0) -> None:
         wait_for(lambda: rule.hits >= hits, timeout, what=f"{hits} requests for {rule}")
 
     @property
