@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def collected(cache: Path, *selection: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", f"cache_dir={cache}", *selection]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if "::" in line]
 
