@@ -58,6 +58,6 @@ PARTS = (
     Part("apart", marks="not cluster"),
     Part("node", paths=("tests/e2e", "tests/cluster", "tests/image")),
     Part("faults", paths=(*_named("tests/autobackup/test_faults*.py"), "tests/election")),
-    Part("operator", paths=("tests/autobackup",)),
+    Part("operator", paths=("tests/autobackup", "tests/manifests")),
     Part("rest"),
 )
