@@ -150,6 +150,7 @@ def test_ctrl_c_is_130_without_a_traceback() -> None:
     code = (
         "import os, signal, sys, threading\n"
         "from autobackup.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background\n"
         "class Interrupting:\n"
         "    @property\n"
         "    def buffer(self): os.kill(os.getpid(), signal.SIGINT); return self\n"

@@ -58,9 +58,13 @@ def test_failures_of_all_parts_are_counted_once_each(tmp_path: Path) -> None:
 
 def test_a_part_that_hangs_is_stopped_and_named() -> None:
     part = Part("hung")
-    with subprocess.Popen(
-        [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"], stdout=-1
-    ) as it:
+    hanging = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background\n"
+        "print(1, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", hanging], stdout=subprocess.PIPE) as it:
         assert it.stdout is not None
         assert it.stdout.readline()
         assert Running(part, it, time.monotonic()).ended() is None

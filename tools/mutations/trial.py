@@ -34,7 +34,7 @@ COPIED: Final = (
     "setup.cfg",
     "pyproject.toml",
 )
-SECONDS: Final = 60.0
+SECONDS: Final = 180.0
 _PASSED, _FAILED = 0, 1
 
 
