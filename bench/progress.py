@@ -15,11 +15,21 @@ class Progress:
         self._live = self._out.isatty()
         self._began = monotonic()
         self._step = ""
+        self._left: float | None = None
+
+    def expect(self, seconds: float) -> None:
+        """What is still to come, from now on shown beside what has passed."""
+        self._left = seconds
 
     def step(self, name: str) -> None:
         """Something new begins."""
         self._step = name
         self._write(name, keep=not self._live)
+
+    def detail(self, name: str) -> None:
+        """What happens within the present step; shown on a terminal only."""
+        if self._live:
+            self._write(name, keep=False)
 
     def count(self, done: int, total: int) -> None:
         """How far the present step is; shown on a terminal only."""
@@ -33,6 +43,7 @@ class Progress:
 
     def _write(self, text: str, *, keep: bool) -> None:
         elapsed = int(monotonic() - self._began)
-        line = f"bench {elapsed // 60}:{elapsed % 60:02d} {text}"
+        left = "" if self._left is None else f", {self._left / 60:.0f} min left:"
+        line = f"bench {elapsed // 60}:{elapsed % 60:02d}{left} {text}"
         self._out.write(line + "\n" if keep else f"\r\x1b[K{line[:110]}")
         self._out.flush()

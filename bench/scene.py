@@ -15,7 +15,7 @@ from bench.connection import Connection
 from bench.figures import Figure
 from bench.fleet import BLUEPRINTS, CONFIGURATIONS, Fleet, blueprint
 from bench.operator import Operator
-from bench.seeding import seed
+from bench.seeding import copy, seed
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.marks import MANAGED_BY, PRODUCT
 from tools.controlplane import AuditEvent, ControlPlane, install_crds
@@ -37,23 +37,33 @@ class Scene:
         self.fleet = fleet
         self.kubeconfig = plane.kubeconfig("operator")
 
-    def prepare(self, *, seeded: bool = False) -> None:
+    def prepare(self, *, seeded: bool = False, empty: bool = False) -> None:
         """CRDs, the operator's rights, the blueprint, and the fleet; seeded is much faster when it is large."""
         admin = self.plane.client()
         install_crds(admin)
         identity = Identity("autobackup-system")
         admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": identity.namespace}})
         grant(admin.create, identity)
-        asyncio.run(self._populate(seeded=seeded))
+        asyncio.run(self._populate(seeded=seeded, empty=empty))
 
-    async def _populate(self, *, seeded: bool) -> None:
+    async def _populate(self, *, seeded: bool, empty: bool) -> None:
         async with Connection(self.plane) as connection:
             await connection.request("POST", BLUEPRINTS, body=blueprint())
-            if seeded:
+            if empty:
+                await self.fleet.create_namespaces(connection)
+            elif seeded:
                 await self.fleet.create_namespaces(connection)
                 await seed(self.plane, connection, self.fleet)
             else:
                 await self.fleet.create(connection)
+
+    def copy(self, other: Scene) -> None:
+        """The fleet of another scene, and what was made for it there, into this one that was prepared empty."""
+        asyncio.run(self._copy(other))
+
+    async def _copy(self, other: Scene) -> None:
+        async with Connection(self.plane) as connection:
+            await copy(other.plane, self.plane, connection, self.fleet)
 
     @contextmanager
     def operator(self) -> Iterator[Operator]:

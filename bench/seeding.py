@@ -1,4 +1,5 @@
-"""Many Deployments fast: two are made through the API server, and the rest written into etcd as it stored those two.
+"""Many objects fast: two Deployments are made through the API server, and the rest written into etcd as it stored those
+two; or everything of some kinds is copied from another control plane's etcd.
 
 Names, namespaces and uids are replaced by others of the same length, so what is stored is what the API server itself
 would have stored. It learns of them as of any write by another API server. A hundred thousand take seconds instead of
@@ -22,6 +23,7 @@ from bench.fleet import Fleet, create_request, deployment
 from tools.controlplane import ControlPlane
 
 _ROOT = "/registry/deployments/"
+_MADE = tuple(f"/registry/stash.appscode.com/{plural}/" for plural in ("repositories", "backupconfigurations"))
 _BATCH = 100  # etcd takes no more than 128 operations in a transaction
 _PATIENCE = 300.0
 
@@ -45,6 +47,33 @@ async def seed(plane: ControlPlane, connection: Connection, fleet: Fleet) -> Non
         for start in range(0, len(rest), _BATCH):
             await _write(etcd, list(_puts(fleet, models, rest[start : start + _BATCH])))
     await _wait_shown(connection, fleet, _name(fleet.objects - 1))
+
+
+async def copy(source: ControlPlane, plane: ControlPlane, connection: Connection, fleet: Fleet) -> None:
+    """Deployments and what was made for them, as they are there; the namespaces of the fleet are here already."""
+    async with (
+        aiohttp.ClientSession(base_url=source.etcd.url) as there,
+        aiohttp.ClientSession(base_url=plane.etcd.url) as here,
+    ):
+        for prefix in (*_MADE, _ROOT):
+            start, end = prefix.encode(), prefix[:-1].encode() + b"0"  # the character after "/"
+            while True:
+                found = await _range(there, start, end)
+                puts = [{"requestPut": {"key": one["key"], "value": one["value"]}} for one in found]
+                if not puts:
+                    break
+                await _write(here, puts)
+                start = b64decode(found[-1]["key"]) + b"\x00"
+    await _wait_shown(connection, fleet, _name(fleet.objects - 1))
+
+
+async def _range(etcd: aiohttp.ClientSession, start: bytes, end: bytes) -> list[dict[str, str]]:
+    asked = {"key": b64encode(start).decode(), "range_end": b64encode(end).decode(), "limit": _BATCH}
+    async with etcd.post("/v3/kv/range", json=asked) as answer:
+        if answer.status != 200:
+            raise NotSeeded(f"etcd answered {answer.status}: {await answer.text()}")
+        found: list[dict[str, str]] = (await answer.json()).get("kvs", [])
+    return found
 
 
 def _puts(fleet: Fleet, models: dict[bool, tuple[bytes, str, str, str]], numbers: Sequence[int]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ compared as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One thing that is measured. `counted`: it is a number of things, the same on every machine."""
+    """One thing that is measured, by the part of a run that measures it. `counted`: the same on every machine."""
 
+    group: str
     name: str
     title: str
     unit: str
@@ -62,10 +63,15 @@ class Cells:
     def add(self, measure: str, size: int, contestant: str, *samples: float) -> None:
         self._samples.setdefault((measure, size, contestant), []).extend(samples)
 
-    def merge(self, others: Cells) -> None:
-        """Take cells of another run; those that are there already are replaced."""
+    def extend(self, others: Cells) -> None:
+        """Samples of one more turn."""
         for cell in others:
-            self._samples[cell.measure, cell.size, cell.contestant] = list(cell.samples)
+            self.add(cell.measure, cell.size, cell.contestant, *cell.samples)
+
+    def forget(self, measures: Collection[str], size: int) -> None:
+        self._samples = {
+            key: samples for key, samples in self._samples.items() if key[0] not in measures or key[1] != size
+        }
 
     def get(self, measure: str, size: int, contestant: str) -> Cell | None:
         samples = self._samples.get((measure, size, contestant))

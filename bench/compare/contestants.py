@@ -9,7 +9,9 @@ from pathlib import Path
 
 from bench.compare.conversation import Conversation
 from bench.peers import go
-from bench.peers.python.environment import interpreter
+from bench.peers.python.environment import NotInstalled, interpreter
+from tools.controlplane.build import BuildFailed
+from tools.controlplane.toolchain import NoToolchain
 
 OURS = "ours"
 METADATA, TYPED, CONTROLLER = "go-metadata", "go-typed", "go-controller"
@@ -25,6 +27,11 @@ class Contestant:
     arguments: tuple[str, ...]
     note: str
     slow: bool = False
+
+    @property
+    def has_loop(self) -> bool:
+        """Whether it runs on an event loop, whose stalls can be measured."""
+        return self.kind != "go" and self.name != "kubernetes.informer"
 
 
 CONTESTANTS = (
@@ -62,6 +69,7 @@ CONTESTANTS = (
         "go",
         ("informer", "-kind", "typed-json"),
         "as above, from JSON",
+        slow=True,
     ),
     Contestant(
         "go-dynamic",
@@ -113,16 +121,35 @@ def named(name: str) -> str:
 
 
 class Field:
-    """The contestants that can be started here, and how."""
+    """The contestants that can be started here, and how; `missing` says of which kind there are none, and why."""
 
     def __init__(self, *, go_peers: bool = True, python_peers: bool = True) -> None:
-        self._go: Path | None = go.programs() if go_peers else None
-        self._python: Path | None = interpreter() if python_peers else None
+        self.missing: dict[str, str] = {}
+        self._go: Path | None = None
+        self._python: Path | None = None
+        if go_peers:
+            try:
+                self._go = go.programs()
+            except (BuildFailed, NoToolchain) as error:
+                self.missing["go"] = str(error)
+        if python_peers:
+            try:
+                self._python = interpreter()
+            except NotInstalled as error:
+                self.missing["python"] = str(error)
 
     @property
     def contestants(self) -> tuple[Contestant, ...]:
         there = {"ours": True, "go": self._go is not None, "python": self._python is not None}
         return tuple(contestant for contestant in CONTESTANTS if there[contestant.kind])
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """By their names, the contestants that should be here and are not: why."""
+        found = {one.name: self.missing[one.kind] for one in CONTESTANTS if one.kind in self.missing}
+        if "go" in self.missing:
+            found |= dict.fromkeys((CONTROLLER, *(f"floor-{encoding}" for encoding in FLOORS)), self.missing["go"])
+        return found
 
     @property
     def floors(self) -> tuple[str, ...]:

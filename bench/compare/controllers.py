@@ -36,11 +36,18 @@ class Side:
     def __init__(self, scene: Scene, program: Path | None = None) -> None:
         self.name = OURS if program is None else CONTROLLER
         self.scene = scene
+        self.added = 0
         self._program = program
 
     @property
-    def targets(self) -> int:
+    def size(self) -> int:
+        """What this side was made with: figures stand under it."""
         return self.scene.fleet.annotated
+
+    @property
+    def targets(self) -> int:
+        """Of all that ask for backup now, `added` came during the run."""
+        return self.size + self.added
 
     def build(self, kubeconfig: Path | None = None) -> Operator:
         """The process, not started; it reaches the server as this kubeconfig says."""

@@ -15,12 +15,21 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import IO, Any
 
 from bench.contender import ROOT, ContenderFailed
 
-PATIENCE = 600.0
+PATIENCE = 180.0
+"""Who needs longer than this for one thing is not measured."""
+MOST_MEMORY = 8 << 30
+"""Nor is who needs more than this."""
+_LOOK = 0.5
+
+
+class TooMuch(ContenderFailed):
+    """It needs more time or memory than a contestant may: trying again would not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +91,27 @@ class Conversation:
 
     def wait(self, event: str) -> dict[str, Any]:
         """What it says next, which must be this."""
-        try:
-            line = self._said.get(timeout=PATIENCE)
-        except queue.Empty:
-            line = None
+        line = self._next(event)
         said: dict[str, Any] = json.loads(line) if line else {}
         if said.get("event") != event:
             self._errors.seek(0)
             errors = self._errors.read().decode(errors="replace")[-2000:]
-            raise ContenderFailed(f"{self.name} should say {event!r} and says {said or 'nothing'}: {errors}")
+            last = next(reversed(errors.strip().splitlines()), "no error")
+            raise ContenderFailed(f"says {said or 'nothing'} instead of {event!r}: {last}\n{errors}")
         return said
+
+    def _next(self, event: str) -> str | None:
+        deadline = monotonic() + PATIENCE
+        while True:
+            try:
+                return self._said.get(timeout=_LOOK)
+            except queue.Empty:
+                pass
+            if monotonic() > deadline:
+                raise TooMuch(f"more than {PATIENCE / 60:.0f} minutes until {event!r}")
+            resident = _fields(Path(f"/proc/{self._child.pid}/status")).get("VmRSS", 0)
+            if resident > MOST_MEMORY:
+                raise TooMuch(f"more than {MOST_MEMORY >> 30} GB of memory before {event!r}")
 
     def expect(self, value: str) -> None:
         """Arm it for the marker with this value."""

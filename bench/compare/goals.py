@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.compare.cells import Cells, Ratio
 from bench.compare.contestants import CONTROLLER, METADATA, OURS, TYPED
 
-FLOOR = "floor-metadata-json"
+FLOOR = "floor-metadata-protobuf"
 """The floor of the encoding that ours asks for."""
 
 
@@ -31,17 +33,21 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One goal at one size: `ratio` is of ours by theirs, and of ours alone where there is nobody else."""
+    """One goal at one size: `ratio` is of ours by theirs, and of ours alone where there is nobody else.
+
+    Where one of both is missing there is no ratio, and `missing` is whose figure that is.
+    """
 
     goal: Goal
     size: int
-    ratio: Ratio
-    ours: float
+    ratio: Ratio | None
+    ours: float | None
     theirs: float | None
+    missing: str = ""
 
     @property
     def met(self) -> bool | None:
-        if self.goal.most is None:
+        if self.goal.most is None or self.ratio is None:
             return None
         return self.ratio.value >= self.goal.most if self.goal.least else self.ratio.value <= self.goal.most
 
@@ -71,27 +77,38 @@ GOALS = (
     Goal("idle-requests", CONTROLLER, 1.0),
     Goal("recovery", CONTROLLER, 1.0),
     Goal("operator-rss", CONTROLLER, 1.0),
+    Goal("restart-few", CONTROLLER, 1.0),
+    Goal("restart-few-writes", "", 0.0),
+    Goal("restart-few-reads", "", 0.0),
 )
 
 
-def verdicts(cells: Cells) -> list[Verdict]:
-    """Every goal at every size that was measured."""
-    found = []
-    for goal in GOALS:
-        for size in cells.sizes(goal.measure):
-            ours = cells.get(goal.measure, size, OURS)
-            if ours is None:
-                continue
-            if not goal.against:
-                ratio = Ratio(ours.value, min(ours.samples), max(ours.samples), len(ours.samples))
-                found.append(Verdict(goal, size, ratio, ours.value, None))
-                continue
-            theirs = cells.get(goal.measure, size, goal.against)
-            compared = cells.ratio(goal.measure, size, OURS, goal.against)
-            if compared is None and theirs is not None and theirs.value == 0:
-                # Nothing by nothing is equal; something by nothing is more than any goal allows.
-                equal = 1.0 if ours.value == 0 else math.inf
-                compared = Ratio(equal, equal, equal, 1)
-            if compared is not None and theirs is not None:
-                found.append(Verdict(goal, size, compared, ours.value, theirs.value))
-    return found
+def verdicts(cells: Cells, expected: Iterable[tuple[str, int]] = ()) -> list[Verdict]:
+    """Every goal at every size that was measured, or was to be."""
+    sizes: dict[str, set[int]] = defaultdict(set)
+    for measure, size in expected:
+        sizes[measure].add(size)
+    return [
+        _verdict(cells, goal, size)
+        for goal in GOALS
+        for size in sorted(sizes[goal.measure].union(cells.sizes(goal.measure)))
+    ]
+
+
+def _verdict(cells: Cells, goal: Goal, size: int) -> Verdict:
+    ours = cells.get(goal.measure, size, OURS)
+    theirs = cells.get(goal.measure, size, goal.against) if goal.against else None
+    values = (ours.value if ours else None), (theirs.value if theirs else None)
+    if ours is None:
+        return Verdict(goal, size, None, *values, missing=OURS)
+    if not goal.against:
+        ratio = Ratio(ours.value, min(ours.samples), max(ours.samples), len(ours.samples))
+        return Verdict(goal, size, ratio, *values)
+    if theirs is None:
+        return Verdict(goal, size, None, *values, missing=goal.against)
+    compared = cells.ratio(goal.measure, size, OURS, goal.against)
+    if compared is None:
+        # Nothing by nothing is equal; something by nothing is more than any goal allows.
+        equal = 1.0 if ours.value == 0 else math.inf
+        compared = Ratio(equal, equal, equal, 1)
+    return Verdict(goal, size, compared, *values)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CACHE_GROUPS = ("cold-sync", "stall", "memory", "events")
-RUNNING_GROUPS = ("latency", "rollout", "restart", "recovery", "idle")
-TARGET_GROUPS = (*RUNNING_GROUPS, "per-target", "cost")
-GROUPS = (*CACHE_GROUPS, *TARGET_GROUPS, "decoding")
+CACHE_GROUPS = ("cold-sync", "events", "footprint")
+RUNNING_GROUPS = ("restart", "latency", "rollout", "busy", "recovery")
+COUNT_GROUPS = ("idle", "cost", "per-target", "decoding")
+GROUPS = (*CACHE_GROUPS, *RUNNING_GROUPS, *COUNT_GROUPS)
 RESULTS = Path(__file__).parents[1] / "results" / "compare.json"
 _PEERS: dict[str, frozenset[str]] = {
     "all": frozenset({"go", "python"}),
@@ -21,12 +21,15 @@ _PEERS: dict[str, frozenset[str]] = {
 }
 
 _EXAMPLES = """examples:
-  make bench                                           everything: an hour, and 8 GB of memory
+  make bench                                           everything: an hour, and 16 GB of memory
+  make bench ARGS="--plan"                             what that is and how long it takes; measures nothing
+  make bench ARGS="--minutes 45"                       with fewer turns, as far as a median allows
+  make bench ARGS="--continue"                         what a run that was broken off, or failed, has left
   make bench ARGS="--size 10k --only cold-sync"        one thing, one size
-  make bench ARGS="--size 1k --rounds 1"               all of it in small, in minutes
-  make bench ARGS="--size 10k --only rollout --add"    again, and keep the other results
+  make bench ARGS="--size 1k --turns 1"                all of it in small
   make bench ARGS="--peers none"                       ours alone: builds nothing
   make bench ARGS="--report"                           print the last results again, measure nothing
+  make bench ARGS="--report --publish"                 and write them into the docs
 """
 
 
@@ -36,14 +39,16 @@ class Options:
 
     sizes: tuple[int, ...]
     most_targets: int
-    rounds: int
+    turns: int
     trials: int
     events: int
     idle: float
+    minutes: float
     only: frozenset[str]
     peers: frozenset[str]
     json: Path
-    add: bool
+    plan: bool
+    resume: bool
     report: bool
     publish: bool
 
@@ -53,17 +58,32 @@ class Options:
         return cls(
             sizes=tuple(sorted(set(given.size))),
             most_targets=given.most_targets,
-            rounds=given.rounds,
+            turns=given.turns,
             trials=given.trials,
             events=given.events,
             idle=given.idle,
+            minutes=given.minutes,
             only=frozenset(given.only or GROUPS),
             peers=_PEERS[given.peers],
             json=given.json,
-            add=given.add,
+            plan=given.plan,
+            resume=given.resume,
             report=given.report,
             publish=given.publish,
         )
+
+    def large(self, size: int) -> bool:
+        """So many that only a part of them asks for backup, and that who takes minutes for them runs once."""
+        return size > self.most_targets
+
+    def copied(self, size: int) -> bool:
+        """So many that only one controller configures them for the first time, and the other finds them configured."""
+        return size > min(1_000, *self.sizes)
+
+    @property
+    def idle_targets(self) -> int:
+        """Of the controllers that are watched doing nothing."""
+        return min(200, *self.sizes) if self.sizes else 200
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,16 +102,20 @@ def _parser() -> argparse.ArgumentParser:
         default=10_000,
         help="the largest size at which all of them ask for backup (default: 10k; 100k takes hours)",
     )
-    parser.add_argument("--rounds", type=number, default=5, help="turns of everybody (default: 5)")
+    parser.add_argument("--turns", type=number, default=5, help="turns of everybody (default: 5)")
     parser.add_argument("--trials", type=number, default=100, help="targets annotated one by one (default: 100)")
-    parser.add_argument("--events", type=number, default=20_000, help="watch events to get through (default: 20k)")
+    parser.add_argument("--events", type=number, default=10_000, help="watch events to get through (default: 10k)")
     parser.add_argument("--idle", type=float, default=600.0, metavar="SECONDS", help="time with nothing to do (600)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="take fewer turns to end within them (default: 60)")
     parser.add_argument(
         "--only", action="append", choices=GROUPS, metavar="NAME", help=f"measure only this: {', '.join(GROUPS)}"
     )
     parser.add_argument("--peers", choices=tuple(_PEERS), default="all", help="beside whom")
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where the samples go")
-    parser.add_argument("--add", action="store_true", help="keep what is in the file and was not measured now")
+    parser.add_argument("--plan", action="store_true", help="measure nothing, say what would be measured")
+    parser.add_argument(
+        "--continue", dest="resume", action="store_true", help="keep what is in the file and measure what is missing"
+    )
     parser.add_argument("--report", action="store_true", help="measure nothing, print what is in the file")
     parser.add_argument(
         "--publish", action="store_true", help="write table and plots into docs, and the samples beside them"

@@ -12,21 +12,10 @@ from html import escape
 
 from bench.compare.cells import Cells, Measure
 from bench.compare.contestants import OURS, named
+from bench.compare.goals import GOALS
 from bench.figures import number
 
-PLOTTED = (
-    "cold-sync",
-    "cold-sync-cpu",
-    "cache-rss",
-    "event-cpu",
-    "stall",
-    "operator-rss",
-    "rollout",
-    "restart",
-    "latency-p99",
-    "latency-busy-p99",
-    "recovery",
-)
+PLOTTED = (*dict.fromkeys(goal.measure for goal in GOALS), "cache-rss", "cache-peak", "first", "targets-rss")
 _WIDTH, _HEIGHT = 760, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 250, 46, 44
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"

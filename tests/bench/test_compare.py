@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from bench.compare.__main__ import Run
 from bench.compare.cells import Cells
 from bench.compare.contestants import CONTESTANTS, CONTROLLER, OURS
+from bench.compare.ledger import Ledger
 from bench.compare.options import Options
 from bench.compare.report import report
+from bench.compare.run import Run
 from bench.peers import go
 from bench.peers.python import environment
 from bench.progress import Progress
@@ -26,18 +27,27 @@ from bench.progress import Progress
 SIZE, TRIALS = 40, 4
 GO, PYTHON = go.at_hand(), environment.at_hand()
 SIDES = [OURS, pytest.param(CONTROLLER, marks=pytest.mark.skipif(not GO, reason="no Go, and no Go peers in the cache"))]
-COUNTED = {"rollout-writes": 1, "rollout-reads": 0, "restart-writes": 0, "restart-reads": 0, "idle-requests": 0}
+COUNTED = {
+    "rollout-writes": 1,
+    "rollout-reads": 0,
+    "restart-writes": 0,
+    "restart-reads": 0,
+    "restart-few-writes": 0,
+    "restart-few-reads": 0,
+    "idle-requests": 0,
+}
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     peers = {(True, True): "all", (True, False): "go", (False, True): "python", (False, False): "none"}[GO, PYTHON]
-    groups = ("cold-sync", "events", "latency", "rollout", "restart", "cost", "idle")
+    groups = ("cold-sync", "events", "footprint", "restart", "latency", "rollout", "cost", "idle")
     only = [f"--only={name}" for name in groups]
-    small = [f"--size={SIZE}", f"--trials={TRIALS}", "--rounds=1", "--events=100", "--idle=2", f"--peers={peers}"]
-    run = Run(Options.parse([*small, *only]), Progress())
-    run.measure()
-    found: Mapping[str, Any] = json.loads(json.dumps(run.as_json()))
+    small = [f"--size={SIZE}", f"--trials={TRIALS}", "--turns=1", "--events=100", "--idle=2", f"--peers={peers}"]
+    file = tmp_path_factory.mktemp("bench") / "compare.json"
+    options = Options.parse([*small, *only, f"--json={file}"])
+    Run(options, Progress(), Ledger.opened(file, resume=False)).measure()
+    found: Mapping[str, Any] = json.loads(file.read_text())
     return found
 
 
@@ -75,6 +85,14 @@ def test_what_a_target_costs(cells: Cells) -> None:
     assert _value(cells, "cost-objects", TRIALS, OURS) == 3 + 1 + 2
     if GO:
         assert _value(cells, "cost-objects", TRIALS, CONTROLLER) == 2 + 1 + 1
+
+
+@pytest.mark.cluster
+def test_nothing_that_was_planned_is_missing(document: Mapping[str, Any]) -> None:
+    assert document["gaps"] == []
+    assert {part["turns"] for part in document["parts"].values()} == {1}
+    if GO:
+        assert "not measured" not in report(document).partition("What has to be known")[0]
 
 
 @pytest.mark.cluster

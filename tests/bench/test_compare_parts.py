@@ -20,7 +20,7 @@ from bench.compare.plots import plots
 from bench.compare.report import report
 from bench.compare.wire import CountingRelay
 
-MACHINE = {"machine": {"cores": 2}, "others": {}}
+MACHINE = {"machine": {"cores": 2}}
 
 
 def of(*cells: tuple[str, int, str, tuple[float, ...]]) -> Cells:
@@ -40,6 +40,7 @@ def test_nothing_by_nothing_meets_a_goal_and_something_by_nothing_does_not() -> 
         cells = of(("idle-requests", 10, OURS, (ours,)), ("idle-requests", 10, CONTROLLER, (0.0,)))
         (verdict,) = verdicts(cells)
         assert verdict.met is met
+        assert verdict.ratio is not None
         assert math.isfinite(verdict.ratio.value) is met
         assert ("**no**" in report({**MACHINE, "cells": cells.as_json()})) is not met
 
@@ -52,7 +53,7 @@ def test_a_goal_with_nobody_beside_is_a_bound_on_ours() -> None:
 
 def test_more_is_better_where_the_goal_says_so() -> None:
     for rate, met in ((21_000.0, True), (9_000.0, False)):
-        cells = of(("event-rate", 10, OURS, (rate,)), ("event-rate", 10, "floor-metadata-json", (20_000.0,)))
+        cells = of(("event-rate", 10, OURS, (rate,)), ("event-rate", 10, "floor-metadata-protobuf", (20_000.0,)))
         assert [verdict.met for verdict in verdicts(cells)] == [met]
 
 
@@ -62,12 +63,13 @@ def test_goals_are_about_what_is_measured() -> None:
     assert {goal.against for goal in GOALS} <= {"", CONTROLLER, METADATA, "go-typed", *floors}
 
 
-def test_cells_survive_json_and_are_replaced_when_measured_again() -> None:
+def test_cells_survive_json_and_are_forgotten_by_measure_and_size() -> None:
     before = of(("stall", 10, OURS, (1.0, 2.0)), ("stall", 20, OURS, (3.0,)))
     again = Cells.of_json(json.loads(json.dumps(before.as_json())))
     assert list(again) == list(before)
-    again.merge(of(("stall", 10, OURS, (9.0,))))
-    assert [(cell.size, cell.samples) for cell in again] == [(10, (9.0,)), (20, (3.0,))]
+    again.forget({"stall"}, 10)
+    again.extend(of(("stall", 20, OURS, (9.0,))))
+    assert [(cell.size, cell.samples) for cell in again] == [(20, (3.0, 9.0))]
 
 
 def test_a_plot_names_everybody_and_is_well_formed() -> None:

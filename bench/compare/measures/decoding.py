@@ -24,8 +24,10 @@ from bench.scene import Scene
 from informers.protobufframes import FrameSplitter
 from tools.controlplane import ControlPlane
 
-ANNOTATED = Measure("decode-annotated", "instructions to decode an event of an object that asks for backup", "")
-OTHER = Measure("decode-other", "instructions to decode an event of any other object", "")
+ANNOTATED = Measure(
+    "decoding", "decode-annotated", "instructions to decode an event of an object that asks for backup", ""
+)
+OTHER = Measure("decoding", "decode-other", "instructions to decode an event of any other object", "")
 MEASURES = (ANNOTATED, OTHER)
 
 DECODERS = {
@@ -49,15 +51,14 @@ class NotCounted(Exception):
 
 def decoding(cells: Cells, progress: Progress) -> None:
     if shutil.which("valgrind") is None:
-        progress.step("no valgrind here: instructions are not counted")
-        return
-    progress.step("instructions for one event")
+        raise NotCounted("there is no valgrind here")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _capture(folder)
-        for decoder in DECODERS:
+        for decoder, title in DECODERS.items():
             if decoder == "msgspec" and not environment.at_hand():
                 continue
+            progress.detail(f"instructions for one event: {title}")
             form = "protobuf" if decoder == "protobuf" else "json"
             idle = _instructions(decoder, folder / f"{form}-0", 0)
             for asks, measure in enumerate((OTHER, ANNOTATED)):

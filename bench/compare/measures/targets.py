@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from statistics import median
 from time import perf_counter
@@ -17,22 +17,23 @@ from typing import Any
 
 from bench.compare.cells import Cells, Measure
 from bench.compare.controllers import Side
+from bench.compare.crew import Crew
 from bench.connection import MERGE, Connection, send_all
 from bench.figures import percentile
 from bench.fleet import ANNOTATION, BLUEPRINT, BLUEPRINTS, CONFIGURATIONS, REPOSITORIES, create_request, deployment
 from bench.progress import Progress
 from bench.scene import object_writes, reads
 
-LATENCY_P50 = Measure("latency-p50", "annotate → both objects applied, idle, p50", "ms")
-LATENCY_P99 = Measure("latency-p99", "annotate → both objects applied, idle, p99", "ms")
-BUSY_P50 = Measure("latency-busy-p50", "annotate → both applied during a roll-out, p50", "ms")
-BUSY_P99 = Measure("latency-busy-p99", "annotate → both applied during a roll-out, p99", "ms")
-BUSY_RATIO = Measure("latency-busy-ratio", "p99 during a roll-out ÷ own idle p99", "x")
-FIRST = Measure("first", "process start → all targets configured for the first time", "s")
-ROLLOUT = Measure("rollout", "blueprint edit → all BackupConfigurations show it", "s")
-ROLLOUT_CPU = Measure("rollout-cpu", "blueprint edit, CPU of the controller for each target", "ms")
-ROLLOUT_WRITES = Measure("rollout-writes", "blueprint edit, object writes for each target", "", counted=True)
-ROLLOUT_READS = Measure("rollout-reads", "blueprint edit, reads for each target", "", counted=True)
+LATENCY_P50 = Measure("latency", "latency-p50", "annotate → both objects applied, idle, p50", "ms")
+LATENCY_P99 = Measure("latency", "latency-p99", "annotate → both objects applied, idle, p99", "ms")
+BUSY_P50 = Measure("busy", "latency-busy-p50", "annotate → both applied during a roll-out, p50", "ms")
+BUSY_P99 = Measure("busy", "latency-busy-p99", "annotate → both applied during a roll-out, p99", "ms")
+BUSY_RATIO = Measure("busy", "latency-busy-ratio", "p99 during a roll-out ÷ own idle p99", "x")
+FIRST = Measure("first", "first", "process start → all targets configured for the first time", "s")
+ROLLOUT = Measure("rollout", "rollout", "blueprint edit → all BackupConfigurations show it", "s")
+ROLLOUT_CPU = Measure("rollout", "rollout-cpu", "blueprint edit, CPU of the controller for each target", "ms")
+ROLLOUT_WRITES = Measure("rollout", "rollout-writes", "blueprint edit, object writes for each target", "", counted=True)
+ROLLOUT_READS = Measure("rollout", "rollout-reads", "blueprint edit, reads for each target", "", counted=True)
 
 MEASURES = (
     LATENCY_P50,
@@ -60,44 +61,51 @@ class NotTheSame(Exception):
 
 
 class Targets:
-    """What the measurements of one size share; both controllers run meanwhile."""
+    """What the measurements of one size share; both controllers run meanwhile. Each method takes one turn."""
 
-    def __init__(self, sides: Sequence[Side], cells: Cells, progress: Progress, *, trials: int) -> None:
-        self._sides = sides
-        self._cells = cells
+    def __init__(self, crew: Crew, progress: Progress, *, trials: int) -> None:
+        self._crew = crew
         self._progress = progress
         self._trials = trials
-        self._turn = 0
-        self._fresh: dict[str, int] = defaultdict(int)
-        self._edits: dict[str, int] = defaultdict(int)
+        self._prepared: dict[str, int] = defaultdict(int)
+        self._edits = 0
 
-    def first(self, side: Side, operator: Any, *, started: float) -> None:
-        """All targets for the first time."""
-        self._progress.step(f"first configuration of {side.targets} targets, {side.name}")
-        operator.wait_settled(side.targets)
-        self._add(FIRST, side, perf_counter() - started)
-        side.scene.wait_quiet()
+    def first(self, taken: Cells, *, copied: bool) -> None:
+        """All targets for the first time; both sides must then have the same objects, or nothing is a comparison.
+
+        Copied, what the first side made is what the next one finds: it need not spend minutes to make the same.
+        """
+        first = self._crew.sides[0]
+        for side in self._crew.sides:
+            self._progress.step(f"first configuration of {side.size} targets, {side.name}")
+            if copied and side is not first:
+                side.scene.copy(first.scene)
+                self._crew.operator(side)
+                continue
+            started = perf_counter()
+            self._crew.start(side).wait_settled(side.targets)
+            taken.add(FIRST.name, side.size, side.name, perf_counter() - started)
+            side.scene.wait_quiet()
+        self.compare()
 
     def compare(self) -> None:
-        """Both sides must have made the same objects, or nothing measured here is a comparison."""
-        made = [_specs(side) for side in self._sides]
+        made = [_specs(side) for side in self._crew.sides]
         for other in made[1:]:
             if other != made[0]:
-                name = next(name for name in made[0] if other.get(name) != made[0][name])
-                raise NotTheSame(f"{name} is {made[0][name]} on one side and {other.get(name)} on the other")
+                name = next(name for name in (*made[0], *other) if other.get(name) != made[0].get(name))
+                raise NotTheSame(f"{name} is {made[0].get(name)} on one side and {other.get(name)} on the other")
 
-    def latency(self, *, rounds: int) -> None:
+    def latency(self, taken: Cells) -> None:
         """One target after the other, ours and theirs in turn."""
-        asyncio.run(self._prepare_fresh(rounds * self._trials))
-        for _ in range(rounds):
-            self._progress.step(f"annotate until both objects are applied, {self._sides[0].targets} targets")
-            for side, seconds in zip(self._sides, asyncio.run(self._latency()), strict=True):
-                self._add(LATENCY_P50, side, median(seconds) * 1e3)
-                self._add(LATENCY_P99, side, percentile(seconds, 0.99) * 1e3)
+        sides = self._running()
+        asyncio.run(self._prepare_fresh(sides))
+        for side, seconds in zip(sides, asyncio.run(self._latency(sides)), strict=True):
+            taken.add(LATENCY_P50.name, side.size, side.name, median(seconds) * 1e3)
+            taken.add(LATENCY_P99.name, side.size, side.name, percentile(seconds, 0.99) * 1e3)
 
-    async def _latency(self) -> list[list[float]]:
+    async def _latency(self, sides: Sequence[Side]) -> list[list[float]]:
         async with AsyncExitStack() as stack:
-            seats = [await Seat.open(side, stack) for side in self._sides]
+            seats = [await Seat.open(side, stack) for side in sides]
             seconds: list[list[float]] = [[] for _ in seats]
             for trial in range(self._trials):
                 for seat, samples in zip(seats, seconds, strict=True):
@@ -106,32 +114,43 @@ class Targets:
                 self._progress.count(trial + 1, self._trials)
             return seconds
 
-    def rollout(self, operators: Sequence[Any], *, rounds: int) -> None:
-        """Edits of the blueprint: first by themselves, then while targets are annotated."""
-        asyncio.run(self._prepare_fresh(rounds * self._trials))
-        for turn in range(rounds):
-            for side, operator in zip(self._sides, operators, strict=True):
-                self._progress.step(f"blueprint edit over {side.targets} targets, {side.name}, {turn + 1} of {rounds}")
-                mark, spent = side.scene.plane.audit_log.mark(), operator.cpu_seconds
-                self._add(ROLLOUT, side, asyncio.run(self._edit(side)))
-                operator.wait_settled(side.targets)
-                side.scene.wait_quiet()
-                count = side.targets + self._fresh[side.name]
-                sent = side.scene.requests(mark)
-                self._add(ROLLOUT_CPU, side, (operator.cpu_seconds - spent) / count * 1e3)
-                self._add(ROLLOUT_WRITES, side, len(object_writes(sent)) / count)
-                self._add(ROLLOUT_READS, side, len(reads(sent)) / count)
-        for turn in range(rounds):
-            for side, operator in zip(self._sides, operators, strict=True):
-                self._progress.step(f"annotate during a blueprint edit, {side.name}, {turn + 1} of {rounds}")
-                seconds = asyncio.run(self._busy(side))
-                self._add(BUSY_P50, side, median(seconds) * 1e3)
-                self._add(BUSY_P99, side, percentile(seconds, 0.99) * 1e3)
-                idle = self._cells.get(LATENCY_P99.name, side.targets, side.name)
-                if idle is not None:
-                    self._add(BUSY_RATIO, side, percentile(seconds, 0.99) * 1e3 / idle.value)
-                operator.wait_settled(side.targets)
-                side.scene.wait_quiet()
+    def rollout(self, taken: Cells) -> None:
+        """An edit of the blueprint by itself."""
+        for side in self._running():
+            self._progress.detail(f"blueprint edit over {side.targets} targets, {side.name}")
+            operator = self._crew.operator(side)
+            mark, spent = side.scene.plane.audit_log.mark(), operator.cpu_seconds
+            seconds = asyncio.run(self._edit(side))
+            operator.wait_settled(side.targets)
+            side.scene.wait_quiet()
+            sent = side.scene.requests(mark)
+            for measure, value in (
+                (ROLLOUT, seconds),
+                (ROLLOUT_CPU, (operator.cpu_seconds - spent) / side.targets * 1e3),
+                (ROLLOUT_WRITES, len(object_writes(sent)) / side.targets),
+                (ROLLOUT_READS, len(reads(sent)) / side.targets),
+            ):
+                taken.add(measure.name, side.size, side.name, value)
+
+    def busy(self, taken: Cells, idle: Callable[[str], float | None]) -> None:
+        """Targets annotated while an edit is rolled out; `idle` knows the p99 of a side at rest, in ms."""
+        sides = self._running()
+        asyncio.run(self._prepare_fresh(sides))
+        for side in sides:
+            self._progress.detail(f"annotate during a blueprint edit, {side.name}")
+            seconds = asyncio.run(self._busy(side))
+            slowest = percentile(seconds, 0.99) * 1e3
+            taken.add(BUSY_P50.name, side.size, side.name, median(seconds) * 1e3)
+            taken.add(BUSY_P99.name, side.size, side.name, slowest)
+            if at_rest := idle(side.name):
+                taken.add(BUSY_RATIO.name, side.size, side.name, slowest / at_rest)
+            self._crew.operator(side).wait_settled(side.targets)
+            side.scene.wait_quiet()
+
+    def _running(self) -> Sequence[Side]:
+        for side in self._crew.sides:
+            self._crew.operator(side)
+        return self._crew.sides
 
     async def _edit(self, side: Side) -> float:
         async with Connection(side.scene.plane) as connection:
@@ -139,15 +158,14 @@ class Targets:
 
     async def _edit_over(self, connection: Connection, side: Side) -> float:
         """Until each of them has shown the edit."""
-        self._edits[side.name] += 1
-        edit = self._edits[side.name]
-        schedule = f"{edit % 60} {edit // 60} * * *"
+        self._edits += 1
+        schedule = f"{self._edits % 60} {self._edits // 60} * * *"
         async with connection.watch(CONFIGURATIONS) as events, asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
             started = perf_counter()
             change = {"spec": {"schedule": schedule}}
             path = f"{BLUEPRINTS}/{BLUEPRINT}"
             group.create_task(connection.request("PATCH", path, body=change, content_type=MERGE))
-            done, wanted = set(), side.targets + self._fresh[side.name]
+            done, wanted = set(), side.targets
             async for at, event in events:
                 if event["object"]["spec"].get("schedule") == schedule:
                     done.add(event["object"]["metadata"]["uid"])
@@ -168,24 +186,23 @@ class Targets:
                     await asyncio.sleep(_PAUSE)
         return seconds
 
-    async def _prepare_fresh(self, count: int) -> None:
-        """Deployments that do not ask for backup yet."""
-        for side in self._sides:
-            base = self._fresh[side.name]
+    async def _prepare_fresh(self, sides: Sequence[Side]) -> None:
+        """Deployments that do not ask for backup yet, as many as a turn needs."""
+        for side in sides:
+            there = self._prepared[side.name]
             async with Connection(side.scene.plane) as connection:
-                if base == 0:
+                if there == 0:
                     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FRESH}}
                     await connection.request("POST", "/api/v1/namespaces", body=body)
-                requests = [create_request(deployment(_name(base + number), FRESH)) for number in range(count)]
-                await send_all(connection, requests, in_flight=8)
+                numbers = range(there, side.added + self._trials)
+                await send_all(
+                    connection, [create_request(deployment(_name(number), FRESH)) for number in numbers], in_flight=8
+                )
+            self._prepared[side.name] = side.added + self._trials
 
     def _next(self, side: Side) -> str:
-        number = self._fresh[side.name]
-        self._fresh[side.name] += 1
-        return _name(number)
-
-    def _add(self, measure: Measure, side: Side, value: float) -> None:
-        self._cells.add(measure.name, side.targets, side.name, value)
+        side.added += 1
+        return _name(side.added - 1)
 
 
 def _specs(side: Side) -> dict[str, Any]:
