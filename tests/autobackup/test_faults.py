@@ -126,7 +126,12 @@ def test_history_is_gone(plane: ControlPlane, by_proxy: Path, proxy: FaultProxy,
             for event in plane.audit_log.requests(mark, user=USER, verbs={"list", "watch"})
             if event.verb == "list" or "sendInitialEvents" in event.uri
         )
-        assert max(readings.values()) == 1, readings
+        # Each is begun once; a reading that breaks off, as it may early in the life of a server, is made again.
+        begun = [entry for entry in probes.entries(process) if entry["msg"] == "Reading a whole collection again"]
+        again = Counter(entry["resource"] for entry in begun)
+        failed = [(e["resource"], e.get("error")) for e in probes.entries(process) if "failed and is tried" in e["msg"]]
+        assert max(again.values()) == 1, again
+        assert max(readings.values()) <= 2, (readings, failed)
         deleted = [e.name for e in plane.audit_log.writes(mark, user=USER) if e.verb == "delete"]
         assert sorted(deleted) == ["app-t2", "deploy-t1", "sts-t0"]
 
