@@ -7,7 +7,8 @@ time gains nothing, and makes everybody's request wait for six others. So:
 - At most `limit` keys of the bands of a fan-out are under way at once. The limit follows the time that the server takes
   for their writes: it grows by one while the writes of a round take at most `FREE` times as long as the fastest lately,
   and shrinks by one when they take more than `CROWDED` times as long. A server far away that has room is used by all
-  workers but one; a small one by two. It never falls below `LEAST`: a single write that hangs must not stop a fan-out.
+  workers but one; one of two cores by about five, however many there are. The limit never falls below `LEAST`: a single
+  write that hangs must not stop a fan-out.
 - While a key of another band is under way, only one of a fan-out is.
 - A fan-out never has the last worker.
 
@@ -29,8 +30,8 @@ URGENT_BANDS: Final = BANDS.index(FAN_OUT)
 """How many bands are not of a fan-out; they are the first ones."""
 
 LEAST: Final = 2
-FREE: Final = 1.6
-CROWDED: Final = 2.2
+FREE: Final = 2.0
+CROWDED: Final = 3.0
 WINDOW_SECONDS: Final = 10.0
 """The fastest write of this window and of the one before it is what others are compared with."""
 
