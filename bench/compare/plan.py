@@ -147,7 +147,7 @@ def _controllers(options: Options, size: int) -> Stage:
     thousands, sides = size / 1000, _sides(options)
     few = min(LEAST, options.turns)
     parts = (
-        Part("restart", size, turns=options.turns, seconds=sides * (3 + 0.5 * thousands)),
+        Part("restart", size, turns=options.turns, seconds=sides * (3 + 0.8 * thousands)),
         Part("latency", size, turns=options.turns, seconds=1 + sides * 0.06 * options.trials),
         Part("rollout", size, turns=few, seconds=sides * (3 + 4.5 * thousands)),
         Part("busy", size, turns=few, seconds=sides * (4 + 5 * thousands)),
