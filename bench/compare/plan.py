@@ -36,9 +36,13 @@ class Part:
     def name(self) -> str:
         return f"{self.group} {self.size}"
 
+    def everybody(self, turn: int) -> bool:
+        """Who is slow takes part in the last turns: what is compared with a goal is there before."""
+        return turn >= self.turns - self.slow_turns
+
     def took(self, turn: int) -> float:
         """What this turn is expected to take."""
-        return self.seconds if turn < self.slow_turns or not self.slow_turns else self.quick
+        return self.seconds if self.everybody(turn) or not self.slow_turns else self.quick
 
     def left(self, done: int) -> float:
         return sum(self.took(turn) for turn in range(done, self.turns))

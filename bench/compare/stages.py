@@ -126,7 +126,7 @@ class CachesPlaying(Playing):
         caches = self._caches.setdefault(
             part.group, Caches(self._scene, self.field, self.progress, partial(self.missed, part))
         )
-        chosen = [one for one in self.running(part) if turn < part.slow_turns or not one.slow]
+        chosen = [one for one in self.running(part) if part.everybody(turn) or not one.slow]
         chosen = [one for one in chosen if self.sensible(part, one)]
         if part.group == "cold-sync":
             caches.cold_sync(chosen, taken)

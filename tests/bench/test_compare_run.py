@@ -168,6 +168,12 @@ def test_turns_are_given_up_for_time_and_cells_never_are() -> None:
     assert f"{stages[0].name}:" not in " ".join(described(stages, done))
 
 
+def test_who_is_slow_comes_in_the_last_turns() -> None:
+    part = Part("cold-sync", 10, turns=3, seconds=100.0, quick=10.0, slow_turns=1)
+    assert [part.everybody(turn) for turn in range(3)] == [False, False, True]
+    assert (part.left(0), part.left(2)) == (120.0, 100.0)
+
+
 def test_every_goal_is_planned_for() -> None:
     planned_groups = {part.group for stage in planned(Options.parse([])) for part in stage.parts}
     assert planned_groups == set(GROUPS)
