@@ -84,7 +84,7 @@ def fitted(stages: Sequence[Stage], seconds: float, done: Mapping[str, int]) -> 
     """The same with as many turns as fit, and never fewer than a median needs; as the last resort, who is slow runs
     once: no goal is about them."""
     most = max((part.turns for stage in stages for part in stage.parts), default=0)
-    for turns in range(most, LEAST - 1, -1):
+    for turns in range(most, min(most, LEAST) - 1, -1):
         fit = [_with_turns(stage, turns) for stage in stages]
         if sum(stage.left(done) for stage in fit) <= seconds:
             return fit
@@ -184,7 +184,7 @@ def _python(options: Options, seconds: float) -> float:
 
 
 def _memory(options: Options) -> float:
-    return 1.1 * sum(1 for _ in _kinds(options.peers))
+    return 0.8 * sum(1 for _ in _kinds(options.peers))
 
 
 def _kinds(peers: Collection[str]) -> Iterable[str]:

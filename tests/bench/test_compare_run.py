@@ -155,6 +155,8 @@ def test_turns_are_given_up_for_time_and_cells_never_are() -> None:
     stages = planned(Options.parse([]))
     wanted = sum(stage.left({}) for stage in stages)
     assert fitted(stages, wanted, {}) == stages
+    few = planned(Options.parse(["--turns=2"]))
+    assert fitted(few, wanted, {}) == few
     short = fitted(stages, wanted / 10, {})
     assert [(stage.name, [part.name for part in stage.parts]) for stage in short] == [
         (stage.name, [part.name for part in stage.parts]) for stage in stages
