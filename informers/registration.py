@@ -1,9 +1,10 @@
 """One handler's place at an informer, and what it has not been given yet.
 
 Contract: who joins is given every present row, the first share at once, the rest in turns of the loop (T8). Until its
-turn comes a row is pending: changes of it are not told, because the row is given as it is by then, and one that is
-deleted is never mentioned. So the handler hears each object from its beginning on, without gap or duplicate (H4),
-however many there are. `has_synced` is about this handler (H6).
+turn comes a row is pending: changes of it are not told, because the row is given as it is by then. One that is deleted
+is told as added and deleted at once, because whoever reads the store may have acted on it already. So the handler hears
+each object from its beginning to its end, without gap or duplicate (H4), however many there are. `has_synced` is about
+this handler (H6).
 
 Source of the idea: client-go `tools/cache/shared_informer.go: AddEventHandlerWithOptions`, which buffers instead.
 """
@@ -14,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from informers.delta import Deleted, Delta, Updated
+from informers.delta import Added, Deleted, Delta, Updated
 from informers.projection import Row
 from informers.resource import ObjectKey
 
@@ -100,16 +101,17 @@ class Registration(Generic[R]):
         self._look()
         return ObjectKey(*key)
 
-    def passes_over(self, delta: Delta[R]) -> bool:
-        """Whether this is about a row that is pending."""
+    def due(self, delta: Delta[R]) -> tuple[Delta[R], ...]:
+        """What the handler is told of a change while rows are pending."""
         row = delta.new if isinstance(delta, Updated) else delta.row
         key = (row.namespace, row.name)
         if key not in self._pending:
-            return False
-        if isinstance(delta, Deleted):
-            del self._pending[key]
-            self._look()
-        return True
+            return (delta,)
+        if not isinstance(delta, Deleted):
+            return ()
+        del self._pending[key]
+        self._look()
+        return (Added(row, initial=True), delta)
 
     def _look(self) -> None:
         if not self._pending:

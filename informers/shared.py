@@ -363,7 +363,14 @@ class SharedInformer(Generic[R]):
                 self._call(registration, delta)
 
     def _call(self, registration: Registration[R], delta: Delta[R]) -> None:
-        if not registration.active or (registration.waits and registration.passes_over(delta)):
+        if not registration.waits:
+            self._notify(registration, delta)
+            return
+        for due in registration.due(delta):
+            self._notify(registration, due)
+
+    def _notify(self, registration: Registration[R], delta: Delta[R]) -> None:
+        if not registration.active:
             return
         try:
             registration.fn(delta)

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import pytest
+
 from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
 from controller.handlers import Handlers
 from controller.outcomes import Outcomes
 from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.workqueue import WorkQueue
-from informers import Added, InformerFactory, InformerObserver, ObjectKey, Resource
+from informers import Added, InformerFactory, InformerObserver, ObjectKey, Resource, shared
 from reconcilers import marks
 from reconcilers.annotations import Mount
 from reconcilers.keys import Key
@@ -140,6 +142,27 @@ def test_l12_what_a_target_has_already_does_not_queue_it_again() -> None:
             await rig.caches.configurations.wait_synced()
             await asyncio.sleep(1)
             assert rig.queued() == {}, "most of its objects were told after it was worked on"
+
+    run_virtual(main())
+
+
+def test_l12_what_is_deleted_before_it_was_told_queues_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target was planned while it was there, and nothing else would say that it is missing."""
+    monkeypatch.setattr(shared, "SHARE", 1)
+
+    async def main() -> None:
+        rig = Rig()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        for number in range(200):
+            rig.configuration(f"deploy-shop-{number:03}", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            while len(rig.queue):
+                rig.queue.done(await rig.queue.get())
+            rig.api.delete(CONFIGURATION, ObjectKey("ns", "deploy-shop-199"))
+            await rig.caches.configurations.wait_synced()
+            await asyncio.sleep(1)
+            assert rig.queued().keys() == {SHOP}
 
     run_virtual(main())
 
