@@ -31,6 +31,9 @@ from reconcilers.reasons import Reason
 SLOW_RETRY = (120.0, 300.0)
 """Bounds, in seconds, of the jittered interval at which waiting work is tried again."""
 
+_TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
+"""What a 500 says that never heals: etcd refuses the object, or the API server cannot send it there."""
+
 
 class Class(Enum):
     """See the module."""
@@ -79,7 +82,7 @@ def judge(error: ApiError, *, created: bool) -> Verdict:
         return Verdict(Class.WAITING, Reason.APPLY_FAILED, message, "error")
     if isinstance(error, TooManyRequests):
         return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait)
-    if "request is too large" in error.message or error.status == 413:
+    if error.status == 413 or any(text in error.message for text in _TOO_LARGE):
         return Verdict(Class.WAITING, Reason.INVALID_OBJECT, message, "denied")
     answered = not isinstance(error, TransportError | ServerError)
     return Verdict(Class.TRANSIENT, Reason.APPLY_FAILED, message, "error", wait, answered)

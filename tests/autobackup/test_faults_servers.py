@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,33 @@ def test_etcd_hangs_while_people_work(plane: ControlPlane, account: Path, scene:
         oracle.no_duplicates(scene)
         oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=3)
         assert process.exit_code is None
+
+
+def test_server_has_too_much_to_do(plane: ControlPlane, account: Path, scene: Stage) -> None:
+    """It carries out one write at a time and refuses the others, with a word on when to come back."""
+    blueprint = scene.blueprint()
+    for number in range(40):
+        scene.create("PersistentVolumeClaim", f"t{number}", {ANNOTATION: blueprint})
+    plane.restart(flags={"enable-priority-and-fairness": "false", "max-mutating-requests-inflight": "1"})
+    try:
+        mark = plane.audit_log.mark()
+        with OperatorProcess(account, *probes.SERVE) as process:
+            oracle.agrees(scene, RECOVERY)
+            scene.settled(blueprint, configured=40, failed=0)
+            refused = [e for e in plane.audit_log.requests(mark, user=USER) if e.status == 429]
+            assert refused, "the server was asked by several at a time"
+            assert len(refused) < 400
+            assert [e["note"] for e in scene.events() if e["type"] == "Warning"] == []
+            assert [e["msg"] for e in probes.complaints(process)] == []
+        written = Counter(
+            (e.resource, e.name)
+            for e in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)
+            if e.resource in ("repositories", "backupconfigurations") and e.status < 300
+        )
+        assert len(written) == 80
+        assert set(written.values()) == {1}
+    finally:
+        plane.restart(flags={})
 
 
 def test_one_of_two_servers_lags_behind(plane: ControlPlane, account: Path, scene: Stage) -> None:

@@ -192,3 +192,33 @@ def test_poison_holds_nobody_up(account: Path, scene: Stage) -> None:
     for event in scene.events():
         assert len(event["note"].encode()) <= 1024
         assert "\x1b" not in event["note"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [(50, "etcdserver: request is too large"), (64, "trying to send message larger than max")],
+    ids=["for etcd", "for the way to etcd"],
+)
+def test_what_is_made_of_a_small_blueprint_is_too_large(
+    plane: ControlPlane, account: Path, scene: Stage, params: int, said: str
+) -> None:
+    """A variable makes megabytes of it for one target. The API server answers with a 500 that never heals: it is told
+    once, and not tried in a loop."""
+    long = "long-" * 50 + "er"
+    large = [{"name": f"p{number}", "value": "${TARGET_NAME}" * (32_768 // len(long))} for number in range(params)]
+    blueprint = scene.blueprint(task={"name": "pvc-backup", "params": large})
+    mark = plane.audit_log.mark()
+    with OperatorProcess(account, *probes.SERVE) as process:
+        scene.create("PersistentVolumeClaim", long, {ANNOTATION: blueprint})
+        scene.create("PersistentVolumeClaim", "ok", {ANNOTATION: blueprint})
+        scene.configured("pvc-ok")
+        failure = scene.failed(blueprint, long)
+        assert failure["reason"] == "InvalidObject"
+        assert said in failure["message"]
+        assert len(failure["message"]) < 1100
+        scene.settled(blueprint, matched=2, configured=1, failed=1)
+        wait_for(lambda: probes.at_rest(process), SECONDS, what="the queue to be empty")
+        sent = plane.audit_log.requests(mark, user=USER, resource="backupconfigurations", verbs={"patch"})
+        # Once more at most, when the Repository was seen.
+        assert [event.status for event in sent if event.status >= 400] in ([500], [500, 500])
+        assert len(process.log()) < 1_000_000

@@ -41,6 +41,8 @@ CASES = [
     (failure(429, "TooManyRequests", "slow down"), False, Class.TRANSIENT, Reason.APPLY_FAILED),
     (failure(500, "InternalError", "etcdserver: request is too large"), False,
      Class.WAITING, Reason.INVALID_OBJECT),
+    (failure(500, "InternalError", "desc = trying to send message larger than max (2101741 vs. 2097152)"), False,
+     Class.WAITING, Reason.INVALID_OBJECT),
     (failure(500, "InternalError", "boom"), False, Class.TRANSIENT, Reason.APPLY_FAILED),
     (failure(504, "Timeout", "Timeout: request did not complete"), False, Class.TRANSIENT, Reason.APPLY_FAILED),
     (failure(401, "Unauthorized"), False, Class.TRANSIENT, Reason.APPLY_FAILED),
