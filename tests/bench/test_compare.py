@@ -34,7 +34,7 @@ COUNTED = {
     "restart-reads": 0,
     "restart-few-writes": 0,
     "restart-few-reads": 0,
-    "idle-requests": 0,
+    "idle-others": 0,
 }
 
 

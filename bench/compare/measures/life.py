@@ -9,12 +9,14 @@ edited, and they opt out.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic, perf_counter, sleep
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from bench.compare.cells import Cells, Measure
 from bench.compare.controllers import Side
@@ -46,6 +48,7 @@ COST_OBJECTS = Measure(
 )
 COST_BYTES = Measure("cost", "cost-bytes", "bytes on the wire for each target: create, edit, opt-out", "KB")
 IDLE_REQUESTS = Measure("idle", "idle-requests", "requests in an idle hour", "1/h", counted=True)
+IDLE_OTHERS = Measure("idle", "idle-others", "of these, other than watches", "1/h", counted=True)
 
 _RESTART = (RESTART, RESTART_CPU, RESTART_WRITES, RESTART_READS, TARGETS_RSS)
 _FOOTPRINT = (FEW, FEW_CPU, FEW_WRITES, FEW_READS, FEW_RSS)
@@ -58,6 +61,7 @@ MEASURES = (
     COST_OBJECTS,
     COST_BYTES,
     IDLE_REQUESTS,
+    IDLE_OTHERS,
 )
 
 _ASK = {"metadata": {"annotations": {ANNOTATION: BLUEPRINT}}}
@@ -131,7 +135,10 @@ class Recovery:
 
 
 class Idle:
-    """From `Idle(...)` on nobody does anything there; `end` counts what was sent in its first seconds."""
+    """From `Idle(...)` on nobody does anything there; `end` counts what was sent in its first seconds.
+
+    A watch is opened again when the time is over that it asked for, up to an hour: how often, is taken from that time.
+    """
 
     def __init__(self, sides: Sequence[Side]) -> None:
         self._sides = sides
@@ -145,7 +152,10 @@ class Idle:
         sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
         for side, mark in zip(self._sides, self._marks, strict=True):
             sent = [event for event in _all(side, mark) if datetime.fromisoformat(event.time) <= until]
-            taken.add(IDLE_REQUESTS.name, side.size, side.name, len(sent) / seconds * 3600)
+            others = sum(event.verb != "watch" for event in sent) / seconds * 3600
+            watches = sum(3600 / asked for asked in _open_watches(side))
+            taken.add(IDLE_REQUESTS.name, side.size, side.name, others + watches)
+            taken.add(IDLE_OTHERS.name, side.size, side.name, others)
 
 
 def cost(sides: Sequence[Side], progress: Progress, taken: Cells, *, count: int) -> None:
@@ -186,6 +196,14 @@ def _is_write(event: AuditEvent) -> bool:
 def _all(side: Side, mark: int) -> list[AuditEvent]:
     """Every request, watches too."""
     return side.scene.plane.audit_log.requests(mark, user=OPERATOR)
+
+
+def _open_watches(side: Side) -> list[float]:
+    """The seconds that each of them asked for."""
+    events = [e for e in side.scene.plane.audit_log.since() if e.user == OPERATOR and e.verb == "watch"]
+    started = Counter(event.uri for event in events if event.stage == "ResponseStarted")
+    ended = Counter(event.uri for event in events if event.stage == "ResponseComplete")
+    return [float(parse_qs(urlsplit(uri).query)["timeoutSeconds"][0]) for uri in (started - ended).elements()]
 
 
 def _wait_for(admin: Any, namespace: str, name: str) -> None:

@@ -22,6 +22,7 @@ UNUSED = {
     ("list", "", "namespaces"): WITHOUT_STREAMS,
     ("list", "", "persistentvolumeclaims"): WITHOUT_STREAMS,
     ("list", "", "replicationcontrollers"): WITHOUT_STREAMS,
+    ("list", "apiregistration.k8s.io", "apiservices"): WITHOUT_STREAMS,
     ("list", "appcatalog.appscode.com", "appbindings"): WITHOUT_STREAMS,
     ("list", "apps", "daemonsets"): WITHOUT_STREAMS,
     ("list", "apps", "deployments"): WITHOUT_STREAMS,
