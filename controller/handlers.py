@@ -27,6 +27,9 @@ from reconcilers.rows import BlueprintRow, ConfigurationRow, RepositoryRow, Targ
 R = TypeVar("R", bound=Row)
 Owned = TypeVar("Owned", RepositoryRow, ConfigurationRow)
 
+GONE_SECONDS = 0.5
+"""An object that is gone is mostly gone because its owner is, of whom another watch tells a moment later."""
+
 
 class Handlers:
     """Enqueues what each change concerns."""
@@ -94,7 +97,12 @@ class Handlers:
                 continue
             if known and self._is_queued_as_target(key):
                 continue
-            self._queue.add(key, priority=INITIAL_LIST if initial else CHILD_DRIFT, reason=_reason("child", delta))
+            self._queue.add(
+                key,
+                priority=INITIAL_LIST if initial else CHILD_DRIFT,
+                after=GONE_SECONDS if new is None else 0.0,
+                reason=_reason("child", delta),
+            )
         if old is None and new is not None:
             # The API server knew of it before the cache did: now that it is seen, there may be another name to take.
             for key in self._outcomes.conflicted_over(new.key):

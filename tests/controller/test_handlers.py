@@ -167,6 +167,26 @@ def test_l12_what_is_deleted_before_it_was_told_queues_its_target(monkeypatch: p
     run_virtual(main())
 
 
+def test_l12_what_is_gone_with_its_owner_is_not_made_anew() -> None:
+    """The garbage collector's deletion may be seen before that of the owner: its target waits for a moment."""
+
+    async def main() -> None:
+        rig = Rig()
+        rig.api.create(DEPLOYMENTS, "shop", annotations=NIGHTLY)
+        rig.configuration("deploy-shop", SHOP)
+        async with rig.synced():
+            rig.handlers.attach(rig.caches)
+            while len(rig.queue):
+                rig.queue.done(await rig.queue.get())
+            rig.api.delete(CONFIGURATION, ObjectKey("ns", "deploy-shop"))
+            await asyncio.sleep(0.2)
+            assert len(rig.queue) == 0
+            await asyncio.sleep(0.5)
+            assert len(rig.queue) == 1
+
+    run_virtual(main())
+
+
 def test_l12_what_changed_before_it_was_told_queues_its_target() -> None:
     """The target may have been planned from what was there before: a handler that joins is told of each row once, as
     it is by then."""
