@@ -75,9 +75,14 @@ def planned(options: Options) -> list[Stage]:
     stages += [_counts(options)]
     stages += [_caches(options, size) for size in options.sizes if options.large(size)]
     chosen = [
-        replace(stage, parts=tuple(part for part in stage.parts if part.group in options.only)) for stage in stages
+        replace(stage, parts=tuple(part for part in stage.parts if _is_wanted(options, part))) for stage in stages
     ]
     return [stage for stage in chosen if stage.parts]
+
+
+def _is_wanted(options: Options, part: Part) -> bool:
+    """Where there are fewer objects than events, whoever reads on after a burst reads the collection, and no events."""
+    return part.group in options.only and not (part.group == "events" and part.size < options.events)
 
 
 def fitted(stages: Sequence[Stage], seconds: float, done: Mapping[str, int]) -> list[Stage]:

@@ -43,7 +43,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     peers = {(True, True): "all", (True, False): "go", (False, True): "python", (False, False): "none"}[GO, PYTHON]
     groups = ("cold-sync", "events", "footprint", "restart", "latency", "rollout", "cost", "idle")
     only = [f"--only={name}" for name in groups]
-    small = [f"--size={SIZE}", f"--trials={TRIALS}", "--turns=1", "--events=100", "--idle=2", f"--peers={peers}"]
+    small = [f"--size={SIZE}", f"--trials={TRIALS}", "--turns=1", f"--events={SIZE}", "--idle=2", f"--peers={peers}"]
     file = tmp_path_factory.mktemp("bench") / "compare.json"
     options = Options.parse([*small, *only, f"--json={file}"])
     Run(options, Progress(), Ledger.opened(file, resume=False)).measure()
