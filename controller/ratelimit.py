@@ -87,6 +87,7 @@ class RetryBucket:
 
 @dataclass(slots=True)
 class _Failing:
+    since: float
     failures: int
     until: float
     exponent: int = 0
@@ -128,6 +129,11 @@ class RetryLimiter(Generic[K]):
         state = self._failing.get(key)
         return 0 if state is None else state.failures
 
+    def failing_for(self, key: K, now: float) -> float:
+        """Seconds since the first of the failures in a row; 0 when the last time was none."""
+        state = self._failing.get(key)
+        return 0.0 if state is None else now - state.since
+
     def refusals(self, key: K) -> int:
         """How many failures in a row, up to the last one, were answers of the server."""
         state = self._failing.get(key)
@@ -142,7 +148,7 @@ class RetryLimiter(Generic[K]):
         """
         state = self._failing.get(key)
         if state is None:
-            state = self._failing[key] = _Failing(failures=0, until=now)
+            state = self._failing[key] = _Failing(since=now, failures=0, until=now)
         cap, most = (self._cap, self._max_exponent) if answered else (self._outage_cap, self._outage_exponent)
         ceiling = min(cap, self._base * 2**state.exponent)
         # Jitter on top of the floor: all keys that one 429 hit were told the same number of seconds.

@@ -13,7 +13,7 @@ from controller import families as f
 from controller.metrics import RESTART_REASONS, Metrics
 from informers import InformerObserver
 from informers.clock import Clock
-from informers.errors import Expired, Forbidden, TransportError
+from informers.errors import Expired, Forbidden, TooManyRequests, TransportError
 from informers.resource import ObjectKey, Resource
 
 _log = structlog.get_logger("informers")
@@ -71,9 +71,10 @@ class WatchReport(InformerObserver):
         self._failures[resource] = error
         if repeated:
             return
-        # An expired resourceVersion and a cut connection are everyday life; everything else somebody must know of.
+        # An expired resourceVersion, a cut connection and a server that wants to be asked later (each custom resource
+        # of one that has just started) are everyday life; everything else somebody must know of.
         level = _log.debug if isinstance(error, Expired) else _log.info
-        if not isinstance(error, Expired | TransportError):
+        if not isinstance(error, Expired | TransportError | TooManyRequests):
             level = _log.warning
         level(
             "Watching failed and is tried again",

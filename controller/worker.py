@@ -32,8 +32,11 @@ from reconcilers.target import plan_target
 RECONCILE_SECONDS = 30.0
 """Time limit of one reconcile, all its requests included."""
 
+QUIET_SECONDS = 30.0
+"""For how long writes of a target may fail before it is told: until then nobody but the operator has to do anything. A
+server with too much to do may refuse the same target several times in a row, and soon no more."""
+
 _READS = 3
-_QUIET_FAILURES = 3
 
 _log = structlog.get_logger("reconcile")
 
@@ -183,7 +186,7 @@ class Worker:
         verdict = failures.get(outcome.blueprint)
         if verdict is None or verdict.kind is Class.QUIET:
             return outcome
-        if verdict.kind is Class.TRANSIENT and self._m.queue.failures(key) < _QUIET_FAILURES:
+        if verdict.kind is Class.TRANSIENT and self._m.queue.failing_for(key) < QUIET_SECONDS:
             known = (old for old in self._m.outcomes.of(key) if old.blueprint == outcome.blueprint)
             before = next(known, None)
             return before or replace(

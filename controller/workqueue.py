@@ -13,8 +13,7 @@ Contract, by rule (the tests carry the same names):
 - Q7  A re-add takes the higher priority and the earlier time; who is raised stands at the end of the new
   band; a retry keeps its priority.
 - Q8, Q9  Bands age, namespaces take turns (bands.py). What is of a fan-out is taken within limits (fanout.py).
-- Q11 After `shut_down`, `get` raises and adds do nothing; `drain` waits for what is being processed, for a
-  while.
+- Q11 After `shut_down`, `get` raises and adds do nothing; `drain` waits a while for what is being processed.
 - Q14 Plain dicts and a heap, no task and no future per key; a worker parks on one future only when nothing
   is ready, and needs no coroutine (`try_get`) while something is.
 
@@ -129,10 +128,7 @@ class WorkQueue(Generic[K]):
             self._merge(entry, priority, reason, due, now)
 
     def retry(self, key: K, *, floor: float = 0.0, answered: bool = True, reason: str = "") -> float:
-        """Count a failure and have `key` run again after its backoff, which is returned.
-
-        `floor` is the least that the server asked for (Retry-After); `answered` is False where it said nothing at all.
-        """
+        """Count a failure (`RetryLimiter.fail`) and have `key` run again after its backoff, which is returned."""
         now = self._monotonic()
         delay = self._limiter.fail(key, now, floor=floor, answered=answered)
         if self._observer is not None:
@@ -157,6 +153,10 @@ class WorkQueue(Generic[K]):
 
     def failures(self, key: K) -> int:
         return self._limiter.failures(key)
+
+    def failing_for(self, key: K) -> float:
+        """Seconds since `key` failed first; 0 when it did not fail last time."""
+        return self._limiter.failing_for(key, self._monotonic())
 
     def refusals(self, key: K) -> int:
         """How many failures in a row were answers of the server."""

@@ -69,7 +69,7 @@ def test_server_has_too_much_to_do(plane: ControlPlane, account: Path, scene: St
             assert refused, "the server was asked by several at a time"
             assert len(refused) < 400
             assert [e["note"] for e in scene.events() if e["type"] == "Warning"] == []
-            assert [e["msg"] for e in probes.complaints(process)] == []
+            assert [(e["msg"], e.get("err")) for e in probes.complaints(process)] == []
         written = Counter(
             (e.resource, e.name)
             for e in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)

@@ -9,7 +9,7 @@ from controller import families as f
 from controller.metrics import Metrics
 from controller.watchreport import WatchReport
 from informers import InformerObserver, ObjectKey, Resource
-from informers.errors import Forbidden
+from informers.errors import ApiError, Expired, Forbidden, ServerError, TooManyRequests, TransportError
 from tests.support.virtualtime import START, VirtualClock, run_virtual
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
@@ -72,3 +72,22 @@ def test_a_failure_is_told_once_and_known_from_then_on(repeated: bool, lines: in
         report.attempt_failed(DEPLOYMENTS, "", error=error, retry_in=30.0, repeated=repeated)
     assert len(told) == lines
     assert report.failure(DEPLOYMENTS) is error
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (Expired("WATCH deployments", status=410), "debug"),
+        (TransportError("WATCH deployments", reason="refused"), "info"),
+        (TooManyRequests("WATCH deployments", status=429, message="storage is (re)initializing"), "info"),
+        (ServerError("WATCH deployments", status=500), "warning"),
+        (Forbidden("WATCH deployments", status=403), "warning"),
+    ],
+)
+def test_what_passes_by_itself_is_no_warning(error: ApiError, level: str) -> None:
+    """Each custom resource of a server that has just started answers 429 until its storage is there."""
+    with structlog.testing.capture_logs() as told:
+        WatchReport(Metrics(version="test"), VirtualClock()).attempt_failed(
+            DEPLOYMENTS, "", error=error, retry_in=1.0, repeated=False
+        )
+    assert [line["log_level"] for line in told] == [level]

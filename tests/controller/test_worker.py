@@ -20,7 +20,7 @@ from controller.claims import Claims
 from controller.machinery import Machinery
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
-from controller.worker import RECONCILE_SECONDS, Worker
+from controller.worker import QUIET_SECONDS, RECONCILE_SECONDS, Worker
 from controller.workqueue import ItemState, WorkQueue
 from informers.errors import TransportError
 from informers.resource import ObjectKey, Resource
@@ -288,6 +288,27 @@ def test_q10_no_answer_is_tried_again_soon(rig_of: Make) -> None:
             assert len(rig.planned) == 4
             assert rig.queue.failures(KEY) == 0
             assert rig.metric(f.RECONCILES, result="error") == 3
+
+    run_virtual(main())
+
+
+def test_a_write_that_fails_for_half_a_minute_is_told_and_no_sooner(rig_of: Make) -> None:
+    """A server with too much to do refuses the same target several times, and a moment later no more."""
+
+    async def main() -> None:
+        rig = rig_of(Plan(steps=(apply(),), outcomes=(outcome(),)))
+        rig.refusal = failure(429, "TooManyRequests")
+        rig.refusal[1]["details"]["retryAfterSeconds"] = 1
+        async with rig.working():
+            rig.queue.add(KEY)
+            await asyncio.sleep(QUIET_SECONDS - 5)
+            assert len(rig.planned) > 5
+            assert rig.worker._m.outcomes.of(KEY)[0].state is State.WAITING
+            await asyncio.sleep(20)
+            assert rig.worker._m.outcomes.of(KEY)[0].state is State.FAILED
+            rig.refusal = None
+            await asyncio.sleep(60)
+            assert rig.worker._m.outcomes.of(KEY)[0].state is State.CONFIGURED
 
     run_virtual(main())
 
