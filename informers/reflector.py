@@ -238,7 +238,7 @@ class Reflector(Generic[R]):
             self._restart(Restart.RELIST_CONSISTENT, Attempt.WATCH, reason="history")
             return
         while await self._follow(stream):
-            pass
+            self._repair_at = self._clock.monotonic() + self._backoff.next()
         if self._repair_at is not None or self._refresh_wanted:
             reason = "refresh" if self._refresh_wanted else "undecodable"
             self._refresh_wanted = False
@@ -249,8 +249,8 @@ class Reflector(Generic[R]):
             await self._ended_politely(stream)
 
     async def _follow(self, stream: WatchStream) -> bool:
-        """Take events until the stream ends, a refresh is wanted or a repair is due. True when a repair was put off:
-        the stream goes on for everybody else meanwhile (R20)."""
+        """Take events until the stream ends, a refresh is wanted or a repair is due. True when a repair is to be put
+        off: the stream goes on for everybody else meanwhile (R20)."""
         left = None if self._repair_at is None else self._repair_at - self._clock.monotonic()
         if self._refresh_wanted or (left is not None and left <= 0):
             return False
@@ -263,12 +263,13 @@ class Reflector(Generic[R]):
                     if count:
                         self._silences, self.last_error = 0, None
                     if self.intake.repair_wanted and self._repair_at is None:
-                        self._repair_at = self._clock.monotonic() + self._backoff.next()
                         return True
         except TimeoutError:
             return False
         finally:
             self._reading = None
+            if stream.held:
+                self._backoff.begin_anew()
         return False
 
     async def _ended_politely(self, stream: WatchStream) -> None:

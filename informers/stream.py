@@ -22,6 +22,7 @@ from informers.transport import Body, Transport
 
 IDLE_SECONDS = 70.0
 SHORT_SECONDS = 1.0
+HELD_SECONDS = 10.0
 TURN_BYTES = 256 * 1024
 
 
@@ -87,6 +88,11 @@ class WatchStream:
     def useful(self) -> bool:
         """Whether it brought anything, or lived long enough to be no refusal in disguise (R19)."""
         return self.events > 0 or self._clock.monotonic() - self.opened_at >= SHORT_SECONDS
+
+    @property
+    def held(self) -> bool:
+        """Whether it lived so long that the server cannot have been failing, though it may be now."""
+        return self._clock.monotonic() - self.opened_at >= HELD_SECONDS
 
     async def close(self) -> float:
         """Let go of the connection; returns how long it lasted."""

@@ -214,10 +214,26 @@ def test_r18_the_sequence_of_delays() -> None:
             delay = backoff.next()
             assert expected <= delay <= 2 * expected
             await clock.sleep(delay)
-        await clock.sleep(119)
+        await clock.sleep(3600)
         assert backoff.next() >= 30
-        await clock.sleep(60 + 121)
+        await clock.sleep(60)
+        backoff.begin_anew()
         assert backoff.next() <= 1.6
+
+    run_virtual(main())
+
+
+def test_r18_however_often_it_begins_anew_there_are_seven_tries_a_minute() -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        backoff = Backoff(clock)
+        tries = []
+        for _ in range(100):
+            await clock.sleep(backoff.next())
+            tries.append(clock.monotonic())
+            backoff.begin_anew()
+        assert tries[6] < 7 * 1.6
+        assert all(later - earlier >= 60 - 1e-6 for earlier, later in zip(tries, tries[7:], strict=False))
 
     run_virtual(main())
 

@@ -423,20 +423,6 @@ def test_r18_r19_watches_that_end_at_once_take_the_backoff() -> None:
         run_virtual(main(how))
 
 
-def test_r18_the_backoff_begins_anew_after_two_quiet_minutes() -> None:
-    async def main() -> None:
-        rig = Rig(one())
-        async with rig.running():
-            rig.api.fail(Answer(500), times=6)
-            rig.api.cut_streams()
-            await rig.settle(600)
-            rig.api.cut_streams()
-            await rig.settle(1.7)
-            assert rig.observer.of("attempt_failed")[-1]["retry_in"] <= 1.6
-
-    run_virtual(main())
-
-
 @pytest.mark.parametrize("how", ["close", "cut"])
 def test_r24_a_stream_that_was_of_use_is_gone_on_with_at_once(how: str) -> None:
     """A server ends the watch of who is too slow, and whoever waits before it asks again is slower still."""

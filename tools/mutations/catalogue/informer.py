@@ -16,8 +16,8 @@ INFORMER: tuple[Mutation, ...] = (
         "No backoff after any failure: a thousand requests a second.",
         (
             "informers/backoff.py",
-            "        self._rested_until = now + delay\n        return delay",
-            "        self._rested_until = now + delay\n        return 0.25",
+            "        self._tries = (*self._tries[1:], now + delay)\n        return delay",
+            "        self._tries = (*self._tries[1:], now + delay)\n        return 0.25",
         ),
         tests=(f"{_WATCHING}test_r18_r19_watches_that_end_at_once_take_the_backoff",),
     ),
