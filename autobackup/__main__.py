@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str], console: Console) -> ExitCode:
     if not arguments:
         parser.print_help()
         return ExitCode.USAGE
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     done = known[options.verb].module.run(options, console)
     return ExitCode(done)
 

@@ -107,16 +107,10 @@ def run(options: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _parsed(text: str) -> str:
-    """`Kind/name` of what the user wrote: any case, plural or short name."""
-    from reconcilers.kinds import TARGETS  # noqa: PLC0415 - help and completion need none of it
+    """`Kind/name` of what the user wrote."""
+    from autobackup import targetname  # noqa: PLC0415 - help and completion need none of it
 
-    word, slash, name = text.partition("/")
-    for kind, known in TARGETS.items():
-        if word.lower() in (kind.lower(), known.resource.plural, known.short):
-            if slash and name and "/" not in name:
-                return f"{kind}/{name}"
-            break
-    raise UsageError(f"{text}: write a target as KIND/NAME; kinds are {', '.join(map(str.lower, TARGETS))}")
+    return "/".join(targetname.read(text))
 
 
 def _without(wanted: Iterable[str], found: Iterable[Adoption]) -> Iterator[str]:

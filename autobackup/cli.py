@@ -7,6 +7,7 @@ imported only when it is named, so that `autobackup version` does not wait for w
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -59,6 +60,16 @@ exit codes:
 """
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the longest verb: argparse measures it before it is indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        for verb in self._iter_indented_subactions(action):
+            width = self._current_indent + len(self._format_action_invocation(verb))
+            self._action_max_length = max(self._action_max_length, width)
+
+
 def complete_files(action: argparse.Action) -> None:
     """Let shells complete names of files for the value of this option."""
     action.complete = _FILES  # type: ignore[attr-defined]
@@ -85,7 +96,7 @@ def build_parser(program: str = PROGRAM, *, only: str | None = None) -> argparse
         prog=program,
         description=_DESCRIPTION,
         epilog=_EPILOG.format(prog=program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -101,12 +112,29 @@ def build_parser(program: str = PROGRAM, *, only: str | None = None) -> argparse
             help=verb.summary,
             description=module.DESCRIPTION,
             epilog="examples:\n" + module.EXAMPLES.format(prog=f"{program} {verb.name}"),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
         module.configure(child)
         _add_debug(child, default=argparse.SUPPRESS)
+        child.set_defaults(parser=child)
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; what nobody knows ends with the usage of the verb that was named, and the flag that is nearest."""
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        child: argparse.ArgumentParser = options.parser
+        flags = [flag for action in child._actions for flag in action.option_strings]
+        near = [
+            f"did you mean {found[0]} instead of {word}?"
+            for word in unknown
+            if word.startswith("--") and (found := difflib.get_close_matches(word.partition("=")[0], flags, n=1))
+        ]
+        child.error("; ".join([f"unrecognized arguments: {' '.join(unknown)}", *near]))
+    del options.parser
+    return options
 
 
 def _add_debug(parser: argparse.ArgumentParser, *, default: Any) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from autobackup import explanation, live, operatorconfig
+from autobackup import explanation, live, operatorconfig, targetname
 from autobackup.cli import complete_files, complete_words
 from autobackup.cluster import Cluster, Object, connect
 from autobackup.console import Console
-from autobackup.exits import CommandError, ExitCode, UsageError
+from autobackup.exits import CommandError, ExitCode
 from autobackup.manifests import Manifest
 from autobackup.snapshot import Snapshot
 from autobackup.subjects import sort
@@ -42,9 +42,6 @@ EXAMPLES = """\
   {prog} pvc/media -o json
   {prog} sts/db -n demo --context staging
 """
-_KINDS = {
-    alias: kind for kind, target in TARGETS.items() for alias in (kind.lower(), target.resource.plural, target.short)
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,18 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> ExitCode:
     if options.quiet:
         console.hush()
-    kind, name = _target(options.target)
+    kind, name = targetname.read(options.target)
     return asyncio.run(_explain(options, console, kind, name))
-
-
-def _target(text: str) -> tuple[str, str]:
-    alias, slash, name = text.partition("/")
-    kind = _KINDS.get(alias.lower())
-    if not slash or not name or "/" in name or kind is None:
-        raise UsageError(
-            f"{text[:80]!r} is no target; write kind/name with one of {', '.join(kind.lower() for kind in TARGETS)}"
-        )
-    return kind, name
 
 
 async def _explain(options: argparse.Namespace, console: Console, kind: str, name: str) -> ExitCode:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autobackup import targetname
 from autobackup.cli import complete_files, complete_words
 from autobackup.cluster import Cluster, connect
 from autobackup.console import Console
@@ -46,9 +47,6 @@ EXAMPLES = """\
   {prog} --master-file master --location 's3:s3.example.com:store|backups/demo/deployment/shop'
   {prog} --master-file master -f repository.yaml
 """
-_SHORT = {
-    alias: kind for kind, target in TARGETS.items() for alias in (kind.lower(), target.resource.plural, target.short)
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -126,10 +124,7 @@ def _own(row: RepositoryRow) -> RepositoryRow:
 
 
 async def _look_up(options: argparse.Namespace, master: bytes) -> str:
-    kind, slash, name = options.target.partition("/")
-    kind = REPOSITORY.kind if kind.lower() in ("repository", "repositories", "repo") else _SHORT.get(kind.lower(), "")
-    if not (kind and slash and name) or "/" in name:
-        raise UsageError(f"{options.target[:80]!r} is no target; write kind/name, or repository/name")
+    kind, name = targetname.read(options.target, repositories=True)
     async with connect(options.kubeconfig, options.context) as cluster:
         try:
             row = _own(await _find(cluster, options.namespace or cluster.namespace, kind, name, options.blueprint))

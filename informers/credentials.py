@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from informers.clock import Clock, RealClock
 from informers.errors import CredentialsError
-from informers.kubeconfig import read_plain
+from informers.kubeconfig import read_plain, why_unusable
 from informers.proxy import is_loopback
 from informers.tls import TlsFiles
 
@@ -217,9 +217,8 @@ class KubeconfigCredentials:
                 self._path, self._context, client_configuration=configuration
             )
         except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as error:
-            raise CredentialsError(
-                f"read {where}: {error}; give a kubeconfig, or run in a pod with a service account"
-            ) from error
+            why = why_unusable(self._path, self._context, decode=_decode_yaml) or " ".join(str(error).split())
+            raise CredentialsError(f"read {where}: {why}") from error
         chosen = next((entry for entry in contexts if entry["name"] == self._context), active)
         self.namespace = chosen.get("context", {}).get("namespace") or "default"
         self.source = f"context {chosen['name']!r} of kubeconfig {self._path}"

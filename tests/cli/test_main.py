@@ -72,6 +72,20 @@ def test_a_wrong_command_line_is_2(command: Command, arguments: tuple[str, ...])
     assert command(*arguments).code == 2
 
 
+def test_an_unknown_flag_is_told_with_the_usage_of_its_verb_and_the_nearest_flag(command: Command) -> None:
+    told = command("run", "--worker", "3").err
+    assert told.startswith("usage: autobackup run ")
+    assert "unrecognized arguments: --worker 3; did you mean --workers instead of --worker?" in told
+    told = command("check", "--frobnicate").err
+    assert told.endswith("autobackup check: error: unrecognized arguments: --frobnicate\n")
+
+
+def test_help_keeps_each_verb_on_one_line(command: Command) -> None:
+    listed = command("--help").out.partition("verbs:")[2].partition("examples:")[0]
+    for verb in cli.VERBS:
+        assert any(line.split(maxsplit=1) == [verb.name, verb.summary] for line in listed.splitlines()), listed
+
+
 @pytest.mark.parametrize("verb", [verb.name for verb in cli.VERBS])
 def test_each_verb_has_help_with_an_example(command: Command, verb: str) -> None:
     ended = command(verb, "--help")

@@ -160,6 +160,34 @@ def test_a_kubeconfig_that_is_not_there_and_a_context_that_is_not_in_it(tmp_path
         load_credentials(str(write_kubeconfig(tmp_path, {})), "absent")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", r"config is empty"),
+        ("hello", r"config is no kubeconfig"),
+        ("a: [", r"config is not YAML: [^\n]*line 1[^\n]*$"),
+        ("{contexts: [{name: a}, {name: b}]}", r"no current-context; name a context: it has a, b"),
+        ("{contexts: [{name: a}, {name: b}], current-context: c}", r"no context 'c'; it has a, b"),
+        (
+            "{contexts: [{name: a, context: {cluster: x}}], current-context: a}",
+            r"names cluster 'x', which is not in it",
+        ),
+    ],
+)
+def test_the_usual_mistakes_are_told_in_plain_words(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(content)
+    with pytest.raises(CredentialsError, match=said):
+        load_credentials(str(path))
+
+
+def test_no_kubeconfig_and_a_mistyped_context_are_told_with_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match=r"nowhere: there is no such file; give the path of a kubeconfig"):
+        load_credentials(str(tmp_path / "nowhere"))
+    with pytest.raises(CredentialsError, match=r"no context 'mian'; it has main"):
+        load_credentials(str(write_kubeconfig(tmp_path, {})), "mian")
+
+
 def test_plain_http_only_to_this_machine(tmp_path: Path) -> None:
     assert load_credentials(str(write_kubeconfig(tmp_path, {}, server="http://127.0.0.1:8001"))).ssl_context() is None
     for server in ("http://10.0.0.1:8001", "http://example.com", "ftp://127.0.0.1", "nonsense"):
