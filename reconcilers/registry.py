@@ -24,6 +24,7 @@ ANNOTATIONS: tuple[Description, ...] = (
     ),
 )
 _KNOWN = {description.key: description for description in ANNOTATIONS}
+_WORDS = [key.removeprefix(asked.PREFIX) for key in _KNOWN if key.startswith(asked.PREFIX)]
 _FAMILIES = {
     asked.PARAMS_PREFIX: _KNOWN[asked.PARAMS_PREFIX + "<name>"],
     asked.VARIABLES_PREFIX: _KNOWN[asked.VARIABLES_PREFIX + "<NAME>"],
@@ -49,5 +50,7 @@ def without_effect(annotations: Iterable[str], *, kind: str) -> tuple[str, ...]:
 def _no_effect(key: str, *, known: bool, kind: str) -> str:
     if known:
         return f"annotation {key[:120]} has no effect on a {kind}"
-    near = difflib.get_close_matches(key, _KNOWN, n=1)
-    return f"annotation {key[:120]} is not known" + (f"; did you mean {near[0]}?" if near else "")
+    # What all keys have in common would make any of them look near.
+    word = key[:120].removeprefix(asked.PREFIX).lower()
+    near = difflib.get_close_matches(word, _WORDS, n=1)
+    return f"annotation {key[:120]} is not known" + (f"; did you mean {asked.PREFIX}{near[0]}?" if near else "")

@@ -25,7 +25,10 @@ _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DAYS = "sun|mon|tue|wed|thu|fri|sat"
 _ZONE = re.compile("(CRON_)?TZ=")
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-_HINT = 'use five fields such as "0 2 * * *" (minute hour day month weekday), H for a slot, or @hourly, @daily, @weekly'
+_HINT = (
+    'use five fields such as "0 2 * * *" (minute hour day month weekday), H for a slot, or @hourly, '
+    "@daily, @weekly, @monthly, @yearly, @every 6h"
+)
 
 
 def _field(*, names: str = "") -> re.Pattern[str]:
@@ -49,15 +52,12 @@ def problem(text: str) -> str | None:
     if len(text) > _LONGEST:
         return f"is longer than {_LONGEST} characters"
     if text.startswith("@"):
-        every = _EVERY.fullmatch(text)
-        if text in _DESCRIPTORS or (every and any(int(part[:-1]) for part in every.groups() if part)):
-            return None
-        return "is not a known descriptor"
+        return _problem_of_descriptor(text)
     if _ZONE.match(text):
         return "names a time zone, for which a BackupConfiguration has no field"
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        return f"has {len(fields)} fields instead of five"
+        return f"has {len(fields)} fields instead of five" if fields else "is empty"
     for (name, grammar), field in zip(_FIELDS, fields, strict=True):
         if not grammar.fullmatch(field):
             return f"has a {name} field that is not understood"
@@ -75,6 +75,15 @@ def problem(text: str) -> str | None:
     except StopIteration:
         return "names a time that never comes"
     return None
+
+
+def _problem_of_descriptor(text: str) -> str | None:
+    every = _EVERY.fullmatch(text)
+    if text in _DESCRIPTORS or (every and any(int(part[:-1]) for part in every.groups() if part)):
+        return None
+    if text.partition(" ")[0] == "@every":
+        return "does not name a time of a second or more behind @every"
+    return "is not a known descriptor"
 
 
 def check(text: str, *, field: str) -> str:

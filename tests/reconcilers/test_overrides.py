@@ -120,6 +120,7 @@ def test_a_changed_appbinding_is_followed() -> None:
     [
         ("Deployment", "stash.appscode.com/backup-bluprint", "did you mean stash.appscode.com/backup-blueprint?"),
         ("Deployment", "stash.appscode.com/target-path", "did you mean stash.appscode.com/target-paths?"),
+        ("Deployment", "stash.appscode.com/Schedule", "did you mean stash.appscode.com/schedule?"),
         ("Deployment", "stash.appscode.com/qqqqqqqqqqqqqqqqqqqqqqqq", "is not known"),
         ("Deployment", "params.stash.appscode.com/args", "has no effect on a Deployment"),
         ("PersistentVolumeClaim", "stash.appscode.com/target-paths", "has no effect on a PersistentVolumeClaim"),
