@@ -7,7 +7,7 @@ target cannot be configured as it is, the explanation says why, and shows what s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,16 @@ class Explanation:
     outcome: Outcome
     settings: tuple[Setting, ...]
     location: str = ""
+    in_force: str = ""
+    """The BackupConfiguration that was applied before and whose settings these are, where the plan applies none."""
+    offline: bool = False
+
+    @property
+    def message(self) -> str:
+        if self.offline and self.outcome.state is State.CONFIGURED:
+            repository, configuration = self.outcome.repository, self.outcome.configuration
+            return f"Would get Repository {repository} and BackupConfiguration {configuration}"
+        return self.outcome.message
 
     def as_json(self) -> dict[str, Any]:
         configuration, repository = self.outcome.configuration, self.outcome.repository
@@ -63,7 +73,8 @@ class Explanation:
             "blueprint": self.outcome.blueprint,
             "state": self.outcome.state.value,
             "reason": self.outcome.reason.value,
-            "message": self.outcome.message,
+            "message": self.message,
+            **({"inForce": self.in_force} if self.in_force else {}),
             **({"backupConfiguration": str(configuration)} if configuration else {}),
             **({"repository": str(repository)} if repository else {}),
             **({"location": self.location} if self.location else {}),
@@ -81,31 +92,35 @@ def explain(
     row: TargetRow | None,
     *,
     around: layers.Annotations,
-    live: Mapping[tuple[str, ObjectKey], Mapping[str, Any]],
+    live: Mapping[tuple[str, ObjectKey], Mapping[str, Any]] | None,
 ) -> list[Explanation]:
     """An explanation for each blueprint that the target names. `around` are the annotations of its namespace; `live`
-    are the objects that exist, by kind and key."""
+    are the objects that exist, by kind and key; None where there is no cluster."""
     bodies = {(step.resource.kind, step.key): step.body for step in applied(plan)}
     found = []
     for outcome in plan.outcomes:
         body = bodies.get((CONFIGURATION.kind, outcome.configuration)) if outcome.configuration else None
+        in_force = ""
         if body is None:
-            body = _in_force(live, target, outcome.blueprint)
+            body = _in_force(live or {}, target, outcome.blueprint, named={each.blueprint for each in plan.outcomes})
+            in_force = "{namespace}/{name}".format(**body["metadata"]) if body else ""
         repository = bodies.get((REPOSITORY.kind, outcome.repository)) if outcome.repository else None
         settings = tuple(_settings(body, row, around)) if body is not None else ()
-        found.append(Explanation(target, outcome, settings, _location(repository)))
+        found.append(Explanation(target, outcome, settings, _location(repository), in_force, offline=live is None))
     return found
 
 
 def _in_force(
-    live: Mapping[tuple[str, ObjectKey], Mapping[str, Any]], target: Key, blueprint: str
+    live: Mapping[tuple[str, ObjectKey], Mapping[str, Any]], target: Key, blueprint: str, *, named: Collection[str]
 ) -> Mapping[str, Any] | None:
-    """The BackupConfiguration that was applied before, when there was a time at which it could be."""
+    """The BackupConfiguration that was applied before, when there was a time at which it could be. One of a blueprint
+    that the target does not name any more stays until that which it names now can take its place."""
+    found = {}
     for (kind, _), obj in live.items():
         mark = marks.read(obj["metadata"]) if kind == CONFIGURATION.kind else None
-        if mark is not None and mark.target == target and mark.blueprint == blueprint:
-            return obj
-    return None
+        if mark is not None and mark.target == target:
+            found[mark.blueprint] = obj
+    return found.get(blueprint) or next((obj for name, obj in found.items() if name not in named), None)
 
 
 def _settings(body: Mapping[str, Any], row: TargetRow | None, around: layers.Annotations) -> Iterator[Setting]:
@@ -190,14 +205,14 @@ def render(found: list[Explanation], output: str, *, ascii_only: bool = False) -
 def _text(found: Explanation) -> str:
     outcome = found.outcome
     what = f"{found.target}" + (f", blueprint {outcome.blueprint}" if outcome.blueprint else "")
-    lines = [f"{what}: {outcome.reason}", f"  {outcome.message}"]
+    lines = [f"{what}: {outcome.reason}", f"  {found.message}"]
     if found.location:
         lines.append(f"  Data goes to {found.location}")
     lines += [f"  {note.reason}: {note.message}" for note in outcome.warnings]
     if not found.settings:
         return "\n".join([*lines, "  Nothing is applied for it."]) + "\n"
     if outcome.state is not State.CONFIGURED:
-        lines.append("  What was applied before stays in force:")
+        lines.append(f"  What was applied before stays in force, BackupConfiguration {found.in_force}:")
     rows = [("FIELD", "VALUE", "FROM", "SOURCE")]
     rows += [(each.field, _cell(each.value), each.layer, each.source) for each in found.settings]
     return "\n".join(lines) + "\n\n" + "".join(f"  {line}\n" for line in aligned(rows).splitlines())

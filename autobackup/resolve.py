@@ -116,7 +116,7 @@ def _explained(plans: dict[Key, Plan], subjects: Subjects, output: str | None, *
     for key, plan in plans.items():
         space = subjects.namespaces.get(key.namespace)
         around = space.annotations if space else ()
-        found += explanation.explain(plan, key, subjects.targets[key].row, around=around, live={})
+        found += explanation.explain(plan, key, subjects.targets[key].row, around=around, live=None)
     return explanation.render(found, output or "table", ascii_only=ascii_only)
 
 

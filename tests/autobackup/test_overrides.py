@@ -254,8 +254,14 @@ def test_explain_tells_who_decided_what(control_plane: ControlPlane, stage: Stag
     code, out, _ = explained(kubeconfig, stage, "deployment/shop")
     assert code == 1
     assert "OverrideOutOfBounds" in out
-    assert "What was applied before stays in force" in out
+    assert f"What was applied before stays in force, BackupConfiguration {stage.namespace}/deploy-shop:" in out
     assert "3h" in out
+    # Named anew, but in vain: what the blueprint before made is not "nothing".
+    stage.annotate("Deployment", "shop", **{"backup-blueprint": f"{blueprint}-mistyped"})
+    stage.event("shop", "BlueprintNotFound")
+    _, out, _ = explained(kubeconfig, stage, "deployment/shop")
+    assert f"What was applied before stays in force, BackupConfiguration {stage.namespace}/deploy-shop:" in out
+    assert f"BackupBlueprint {blueprint}\n" in out
     stage.create("Deployment", "plain")
     code, _, err = explained(kubeconfig, stage, "deployment/plain")
     assert (code, "does not name a blueprint" in err) == (1, True)

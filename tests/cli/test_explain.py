@@ -111,6 +111,7 @@ def test_the_settings_are_those_of_the_object_that_would_be_applied(command: Com
 def test_a_table_for_people_and_yaml_for_programs(command: Command, folder: Path) -> None:
     table = command("resolve", *EVERYTHING).out
     assert table.startswith("PersistentVolumeClaim demo/media, blueprint nightly: Configured\n")
+    assert "\n  Would get Repository demo/pvc-media and BackupConfiguration demo/pvc-media\n" in table
     assert "  timeOut " in table
     assert "stash.appscode.com/timeout on Namespace demo" in table
     assert yaml.safe_load(command("resolve", *EVERYTHING, "-o", "yaml").out)["blueprint"] == "nightly"
