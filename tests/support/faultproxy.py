@@ -6,8 +6,7 @@
 
 The proxy shows the API server's own certificate, so clients verify it as usual. It speaks HTTP/1.1, one request
 at a time on a connection, and relays bodies piece by piece as they come, so watches flow. A rule acts on the first
-request that no earlier rule took; without a rule everything passes. The event loop lives in a thread of its own;
-all methods may be called from any thread.
+request that no earlier rule took; without a rule everything passes. All methods may be called from any thread.
 """
 
 from __future__ import annotations
@@ -17,10 +16,9 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 from tests.support.faults import (
     Answer,
@@ -38,20 +36,15 @@ from tests.support.faults import (
     SilentAfter,
     Throttle,
 )
+from tests.support.listener import Listener, dial
 from tests.support.rewriting import changed
 from tools.controlplane import ApiServer, wait_for
-
-T = TypeVar("T")
 
 _PIECE = 16 * 1024
 
 
 class _Broken(Exception):
     """The connection to the client is to end now, without further ado."""
-
-
-class _Ended(Exception):
-    """The test is done with the proxy."""
 
 
 class _Wire:
@@ -140,31 +133,29 @@ class FaultProxy:
 
     def __init__(self, server: ApiServer) -> None:
         self._ways = [(Match(), _Upstream.of(server))]
-        self._tls_in = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls_in.load_cert_chain(server.ca_file, server.key_file)
-        self._tls_in.set_alpn_protocols(["http/1.1"])
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(server.ca_file, server.key_file)
+        tls.set_alpn_protocols(["http/1.1"])
         self._rules: list[Rule] = []
         self._passages: list[Passage] = []
         self._lock = threading.Lock()
         self._connections: set[_Wire] = set()
-        self._open_gate: asyncio.Event
-        self._end: asyncio.Event
-        self._loop: asyncio.AbstractEventLoop
-        self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
-        self._listening: Future[int] = Future()
-        self.port = 0
+        self._open_gate = asyncio.Event()
+        self._open_gate.set()
+        self._listener = Listener(self._connection, name="fault-proxy", tls=tls)
 
     # -- for the test ----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.port = self._listening.result(timeout=10)
+        self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(timeout=10)
-        assert not self._thread.is_alive(), "the proxy's event loop did not end"
+        self._listener.stop()
+
+    @property
+    def port(self) -> int:
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -226,7 +217,7 @@ class FaultProxy:
                 wire.abort(reset=reset)
             return len(self._connections)
 
-        return self._in_loop(cut)
+        return self._listener.call(cut)
 
     def silence(self, path: str = "") -> int:
         """A network that forgets connections, as a router does: those that are open now stay so and carry nothing any
@@ -238,46 +229,19 @@ class FaultProxy:
                 wire.silent = True
             return len(found)
 
-        return self._in_loop(silence)
+        return self._listener.call(silence)
 
     def pause(self) -> None:
         """A network that drops everything: connections stay open, no byte moves, until `resume()`."""
-        self._in_loop(self._open_gate.clear)
+        self._listener.call(self._open_gate.clear)
 
     def resume(self) -> None:
-        self._in_loop(self._open_gate.set)
+        self._listener.call(self._open_gate.set)
 
-    def _in_loop(self, call: Callable[[], T]) -> T:
-        async def run() -> T:
-            return call()
+    # -- in the listener's event loop ------------------------------------------------------------------
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(timeout=10)
-
-    # -- in the thread ---------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except* _Ended:
-            pass
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        self._open_gate = asyncio.Event()
-        self._open_gate.set()
-        async with asyncio.TaskGroup() as connections:
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                connections.create_task(self._connection(_Wire(reader, writer)))
-
-            server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=self._tls_in)
-            self._listening.set_result(server.sockets[0].getsockname()[1])
-            await self._end.wait()
-            server.close()
-            raise _Ended  # which cancels the connections
-
-    async def _connection(self, client: _Wire) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = _Wire(reader, writer)
         self._connections.add(client)
         way: _Upstream | None = None
         upstream: _Wire | None = None
@@ -296,7 +260,7 @@ class FaultProxy:
                     if upstream is not None:
                         upstream.abort()
                     way = self._way_for(request)
-                    upstream = _Wire(*await asyncio.open_connection("127.0.0.1", way.port, ssl=way.tls))
+                    upstream = _Wire(*await dial("127.0.0.1", way.port, tls=way.tls))
                 async with asyncio.TaskGroup() as group:
                     watcher = group.create_task(client.until_closed())
                     await self._relay(client, upstream, request, fault)
@@ -305,9 +269,8 @@ class FaultProxy:
             pass  # either side ended: what a proxy is for
         finally:
             self._connections.discard(client)
-            for wire in (client, upstream):
-                if wire is not None:
-                    wire.abort()
+            if upstream is not None:
+                upstream.abort()
 
     def _fault_for(self, request: Request) -> Fault | None:
         with self._lock:
