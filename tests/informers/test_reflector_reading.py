@@ -261,60 +261,6 @@ def test_r20_an_object_that_cannot_be_projected_keeps_its_row_through_a_relist(s
     run_virtual(main())
 
 
-@pytest.mark.parametrize("encoding", ["json"], indirect=True)
-@pytest.mark.parametrize(
-    ("line", "deleted"),
-    [
-        pytest.param(
-            b'{"type":"ADDED","object":{"kind":"P","apiVersion":"v1","metadata":{"name":"d0","namespace":"ns",'
-            b'"uid":"u","resourceVersion":"5","annotations":{"example.com/note": broken}}}}',
-            True,
-            id="identified by its head",
-        ),
-        pytest.param(b'{"type":"ADDED","object":{"metadata":{"na', False, id="not identified: nothing is deleted"),
-        pytest.param(b'{"type":"ADDED","object":{"metadata":{}}}', False, id="no name in it"),
-        pytest.param(b"\xff\xfe\x00", False, id="no text at all"),
-    ],
-)
-def test_r20_an_undecodable_initial_event_never_deletes(line: bytes, deleted: bool) -> None:
-    async def main() -> None:
-        api = populated(2)
-        rig = Rig(api)
-        async with rig.running():
-            rig.told  # noqa: B018 - forget the initial ones
-            api.cut_streams()
-            api.delete(DEPLOYMENTS, ObjectKey("ns", "d0"))
-            api.delete(DEPLOYMENTS, ObjectKey("ns", "d1"))
-            api.compact()
-            api.fail(Spoil(prepend=line + b"\n"), verb="watchlist")
-            await rig.settle(30)
-            # d0 is what the bad line may be about; d1 can be proven gone only when the line could be identified.
-            assert rig.told == (["-d1?"] if deleted else [])
-            assert "d0" in rig.rows
-            assert len(rig.observer.of("decode_failed")) == 1
-            await rig.settle(0 if deleted else 700)
-            assert ("d1" in rig.rows) is False, "what was kept out of caution is looked at again"
-
-    run_virtual(main())
-
-
-@pytest.mark.parametrize("encoding", ["json"], indirect=True)
-@pytest.mark.parametrize("chunk", [1, 2, 7, 64, 1000])
-def test_r23_borders_of_chunks_mean_nothing_and_blank_lines_neither(chunk: int) -> None:
-    async def main() -> None:
-        rig = Rig(populated(chunk=chunk))
-        rig.api.fail(Spoil(prepend=b"\n\r\n  \n"), verb="watchlist")
-        async with rig.running():
-            assert rig.told == ["+d0!", "+d1!", "+d2!"]
-            rig.api.send_raw(b"\n\n")
-            rig.api.create(DEPLOYMENTS, "after", annotations=noted("späť 備份"))
-            await rig.settle()
-            assert rig.rows["after"] == "späť 備份"
-            assert rig.observer.of("decode_failed") == []
-
-    run_virtual(main())
-
-
 def test_r22_an_object_of_three_mebibytes() -> None:
     async def main() -> None:
         rig = Rig(populated(1, chunk=65536))
@@ -322,21 +268,6 @@ def test_r22_an_object_of_three_mebibytes() -> None:
             rig.api.create(DEPLOYMENTS, "big", annotations={**noted(), "blob": "x" * (3 << 20)})
             await rig.settle()
             assert "big" in rig.rows
-
-    run_virtual(main())
-
-
-@pytest.mark.parametrize("encoding", ["json"], indirect=True)
-def test_r22_a_line_without_end_is_a_failure_that_is_recovered_from() -> None:
-    async def main() -> None:
-        rig = Rig(populated(1))
-        async with rig.running():
-            rig.api.send_raw(b"x" * ((16 << 20) + 1))
-            await rig.settle(5)
-            rig.api.create(DEPLOYMENTS, "later", annotations=noted())
-            await rig.settle()
-            assert "later" in rig.rows
-            assert rig.observer.of("attempt_failed")[0]["error"].reason == "LineTooLong"
 
     run_virtual(main())
 

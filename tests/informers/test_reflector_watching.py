@@ -8,7 +8,7 @@ import pytest
 
 from informers import ObjectKey
 from informers.intake import Intake
-from tests.informers.rig import DEPLOYMENTS, WHOLE_NOTES, WIDGETS, Rig, make_api, noted
+from tests.informers.rig import DEPLOYMENTS, Rig, make_api, noted
 from tests.support import wirejson
 from tests.support.fakeapi import Answer, FakeApi, Refuse, Spoil
 from tests.support.virtualtime import run_virtual
@@ -461,92 +461,6 @@ def test_r19_watches_that_end_again_and_again_take_the_backoff_whatever_they_bro
             assert max(sum(1 for at in times if start <= at < start + 60) for start in times) <= 8
 
     run_virtual(main())
-
-
-BROKEN = (
-    b'{"type":"MODIFIED","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
-    b'{"name":"d0","namespace":"ns","uid":"uid-1","resourceVersion":"1003","annotations":{"example.com/note":nonsense}}}}'
-)
-
-
-@pytest.mark.parametrize("encoding", ["json"], indirect=True)
-@pytest.mark.parametrize("line", [BROKEN, b"{", b'{"type":"ADDED"}', b'{"type":"MODIFIED","object":{"metadata":{}}}'])
-def test_r20_an_undecodable_event_stops_nobody_and_is_mended_by_one_relist(line: bytes) -> None:
-    async def main() -> None:
-        rig = Rig(one())
-        async with rig.running():
-            rig.told  # noqa: B018 - forget the initial ones
-            rig.api.send_raw(line + b"\n")
-            rig.api.create(DEPLOYMENTS, "other", annotations=noted())
-            await rig.settle()
-            assert rig.told == ["+other"], "others do not wait"
-            assert rig.rows["d0"] == "0", "the old row stays"
-            named = rig.observer.of("decode_failed")[0][1]
-            assert named == (D0 if line is BROKEN else None)
-            assert rig.informer.status().undecodable == 1
-            await rig.settle(2)
-            assert rig.api.verbs() == ["watchlist", "watchlist"]
-            assert rig.observer.reasons("relist") == ["undecodable"]
-            assert rig.informer.status().undecodable == 0
-            assert rig.told == []
-
-    run_virtual(main())
-
-
-@pytest.mark.parametrize("encoding", ["json"], indirect=True)
-def test_r20_an_object_that_stays_undecodable_costs_one_relist_not_one_per_event() -> None:
-    async def main() -> None:
-        rig = Rig(one())
-        async with rig.running():
-            # Whatever is said about d0 cannot be read, in the initial events either.
-            spoilt = noted("0")["example.com/note"].encode()
-            rig.api.fail(
-                Spoil(rewrite=lambda data: data.replace(b'"example.com/note":"' + spoilt, b'"example.com/note":')),
-                times=100,
-            )
-            for stream in rig.api.streams:
-                stream.rewrite = lambda data: data.replace(b'"example.com/note":"0', b'"example.com/note":')
-            for replicas in range(100):
-                rig.api.update(DEPLOYMENTS, D0, status={"replicas": replicas})
-                await rig.settle(5)
-            assert rig.rows == {"d0": "0"}
-            assert rig.informer.status().undecodable == 1
-            assert rig.observer.reasons("relist") == ["undecodable"]
-
-    run_virtual(main())
-
-
-def test_r20_nesting_beyond_what_can_be_decoded() -> None:
-    async def main() -> None:
-        api = make_api()
-        api.serve(WIDGETS, custom=True)
-        api.create(WIDGETS, "good", annotations=noted())
-        rig = Rig(api, resource=WIDGETS, projection=WHOLE_NOTES)
-        async with rig.running():
-            head = b'{"object":{"metadata":{"name":"deep","namespace":"ns","resourceVersion":"1002","uid":"u"},"spec":'
-            rig.api.send_raw(head + b"[" * 100_000 + b"]" * 100_000 + b'},"type":"ADDED"}\n')
-            await rig.settle()
-            assert rig.observer.of("decode_failed")[0][1] == ObjectKey("ns", "deep")
-            assert rig.rows == {"good": "x"}
-
-    run_virtual(main())
-
-
-def test_r21_a_line_that_is_cut_is_discarded_and_sent_again() -> None:
-    async def main(after: int, how: str) -> None:
-        rig = Rig(one(), seed=after)
-        async with rig.running():
-            rig.api.fail(Spoil(after=after, how=how), verb="watch")
-            rig.api.cut_streams()
-            for number in range(3):
-                rig.api.create(DEPLOYMENTS, f"e{number}", annotations=noted())
-            await rig.settle(150)
-            assert rig.told == ["+d0!", "+e0", "+e1", "+e2"]
-            assert rig.observer.of("decode_failed") == []
-
-    for after in range(1, 640, 53):
-        for how in ("cut", "close", "silence"):
-            run_virtual(main(after, how))
 
 
 def test_h11_unknown_types_and_tables_are_counted_and_ignored() -> None:

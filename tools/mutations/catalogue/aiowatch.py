@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.mutations.mutation import Mutation, mutation
 
+_SPOILT = "tests/informers/test_reflector_spoilt.py::"
 _WATCHING = "tests/informers/test_reflector_watching.py::"
 _HTTP = "tests/informers/test_http.py::"
 _TURNS = "tests/informers/test_turns.py::"
@@ -18,7 +19,7 @@ AIO_WATCH: tuple[Mutation, ...] = (
             "                parts, self._splitter = self._splitter._parts, type(self._splitter)()\n"
             '                return [b"".join(parts)] if parts else None\n',
         ),
-        tests=(f"{_WATCHING}test_r21_a_line_that_is_cut_is_discarded_and_sent_again",),
+        tests=(f"{_SPOILT}test_r21_an_event_that_is_cut_is_discarded_and_sent_again",),
     ),
     mutation(
         "A2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.mutations.mutation import Mutation, mutation
 
+_SPOILT = "tests/informers/test_reflector_spoilt.py::"
 _WATCHING = "tests/informers/test_reflector_watching.py::"
 _READING = "tests/informers/test_reflector_reading.py::"
 _SHARED = "tests/informers/test_shared.py::"
@@ -27,7 +28,7 @@ INFORMER: tuple[Mutation, ...] = (
         ("informers/frames.py", "return [line for line in lines if line and not line.isspace()]", "return lines"),
         tests=(
             "tests/informers/test_frames.py::test_r23_lines_come_out_whole_wherever_the_chunks_are_cut",
-            f"{_READING}test_r23_borders_of_chunks_mean_nothing_and_blank_lines_neither",
+            f"{_SPOILT}test_r23_borders_of_chunks_mean_nothing_and_blank_lines_neither",
         ),
     ),
     mutation(
