@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from informers import (
     load_credentials,
 )
 from tests.informers.rig import NOTES, Recorder, describe
+from tests.support.cluster import unique_name
+from tools.controlplane import ApiClient, remove_crd, wait_served
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
@@ -91,6 +93,18 @@ def widget_crd(group: str) -> dict[str, Any]:
         "metadata": {"name": f"widgets.{group}"},
         "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [version]},
     }
+
+
+@contextmanager
+def served_widgets(api: ApiClient) -> Iterator[Resource]:
+    """This kind, in a group of its own."""
+    resource = Resource(f"{unique_name('g')}.example.com", "v1", "widgets", "Widget")
+    api.create(widget_crd(resource.group))
+    try:
+        wait_served(api, f"widgets.{resource.group}")
+        yield resource
+    finally:
+        remove_crd(api, f"widgets.{resource.group}")
 
 
 def widget(group: str, name: str, namespace: str, note: str = "x") -> dict[str, Any]:

@@ -13,11 +13,10 @@ from informers import AiohttpTransport, ApiError, Invalid, NotFound, Resource, l
 from informers.encoding import ACCEPT_METADATA, JSON, PROTOBUF, Encoding, encoding_of
 from informers.frames import RawEvent
 from informers.transport import METADATA
-from tests.informers.live import CONFIG_MAPS, config_map, widget, widget_crd
+from tests.informers.live import CONFIG_MAPS, config_map, served_widgets, widget
 from tests.support import wireproto
-from tests.support.cluster import unique_name
 from tests.support.wireproto import run
-from tools.controlplane import ApiClient, remove_crd, wait_served
+from tools.controlplane import ApiClient
 
 MARKER = b"example.com/"
 WATCHED = {"watch": "true", "allowWatchBookmarks": "true"}
@@ -131,16 +130,10 @@ async def _create_in_protobuf(transport: AiohttpTransport, namespace: str) -> No
 async def test_a_custom_resource_comes_out_the_same(
     transport: AiohttpTransport, api: ApiClient, namespace: str
 ) -> None:
-    group = f"{unique_name('g')}.example.com"
-    resource = Resource(group, "v1", "widgets", "Widget")
-    api.create(widget_crd(group))
-    wait_served(api, f"widgets.{group}")
-    try:
-        api.create(widget(group, "w", namespace))
+    with served_widgets(api) as resource:
+        api.create(widget(resource.group, "w", namespace))
         assert [event.name for event in await compare(transport, resource, namespace, INITIAL, 2)] == ["w", ""]
-    finally:
-        await transport.close()
-        remove_crd(api, f"widgets.{group}")
+    await transport.close()
 
 
 async def test_an_error_in_the_stream_says_the_same(transport: AiohttpTransport, namespace: str) -> None:

@@ -15,6 +15,22 @@ def make(api: FakeApi, *, optional: bool = True) -> Rig:
     return Rig(api, resource=WIDGETS, projection=WHOLE_NOTES, optional=optional)
 
 
+def install(api: FakeApi, *, note: str = "x") -> None:
+    """The kind, and one object of it."""
+    api.serve(WIDGETS, custom=True)
+    api.create(WIDGETS, "w", annotations=noted(note))
+
+
+def make_following(*registered: str, optional: bool = True) -> Rig:
+    """An informer of a kind that is not there, which is told of the groups that come."""
+    api = make_api(DEPLOYMENTS, API_SERVICE)
+    for name in registered:
+        api.create(API_SERVICE, name)
+    rig = make(api, optional=optional)
+    rig.factory.follow_api_services()
+    return rig
+
+
 def test_a_missing_kind_is_synced_empty_and_not_available() -> None:
     async def main() -> None:
         rig = make(make_api())
@@ -36,8 +52,7 @@ def test_a_kind_that_is_installed_later_is_found_by_itself() -> None:
         rig = make(make_api())
         async with rig.running():
             await rig.settle(100)
-            rig.api.serve(WIDGETS, custom=True)
-            rig.api.create(WIDGETS, "w", annotations=noted())
+            install(rig.api)
             await rig.settle(61)
             assert rig.informer.available
             assert rig.rows == {"w": "x"}
@@ -79,17 +94,13 @@ def looks(api: FakeApi) -> int:
 
 def test_a_kind_whose_group_the_server_does_not_have_is_not_looked_for() -> None:
     async def main() -> None:
-        api = make_api(DEPLOYMENTS, API_SERVICE)
-        api.create(API_SERVICE, "v1.apps")
-        rig = make(api)
-        rig.factory.follow_api_services()
+        rig = make_following("v1.apps")
         async with rig.running():
             assert rig.informer.has_synced, "nobody waits for APIServices"
             await rig.settle(12 * 3600)
-            assert 12 <= looks(api) <= 26, "once or twice an hour"
-            api.serve(WIDGETS, custom=True)
-            api.create(WIDGETS, "w", annotations=noted())
-            api.create(API_SERVICE, "v1.example.com")
+            assert 12 <= looks(rig.api) <= 26, "once or twice an hour"
+            install(rig.api)
+            rig.api.create(API_SERVICE, "v1.example.com")
             await rig.settle(1)
             assert rig.rows == {"w": "x"}
 
@@ -101,16 +112,13 @@ def test_a_group_that_comes_before_its_kind_has_it_looked_for_soon(optional: boo
     """The server tells of a CRD's group before it serves the kind, and before each of several instances does."""
 
     async def main() -> None:
-        api = make_api(DEPLOYMENTS, API_SERVICE)
-        rig = make(api, optional=optional)
-        rig.factory.follow_api_services()
+        rig = make_following(optional=optional)
         async with rig.running(synced=optional):
             await rig.settle(3600)
-            api.create(API_SERVICE, "v1.example.com")
+            rig.api.create(API_SERVICE, "v1.example.com")
             await rig.settle(1)
             assert not rig.rows
-            api.serve(WIDGETS, custom=True)
-            api.create(WIDGETS, "w", annotations=noted())
+            install(rig.api)
             await rig.settle(5)
             assert rig.rows == {"w": "x"}
 
@@ -121,19 +129,17 @@ def test_a_kind_that_is_being_set_up_is_no_failure() -> None:
     """A real server answers 429 for a moment: storage is (re)initializing."""
 
     async def main() -> None:
-        api = make_api(DEPLOYMENTS, API_SERVICE)
-        rig = make(api)
-        rig.factory.follow_api_services()
+        rig = make_following()
         async with rig.running():
             await rig.settle(3600)
-            api.serve(WIDGETS, custom=True)
-            api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS, times=2)
-            api.create(API_SERVICE, "v1.example.com")
+            rig.api.serve(WIDGETS, custom=True)
+            rig.api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS, times=2)
+            rig.api.create(API_SERVICE, "v1.example.com")
             await rig.settle(10)
             assert rig.informer.available
             assert rig.observer.of("attempt_failed") == []
-            api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS)
-            api.cut_streams()
+            rig.api.fail(Answer(429, "TooManyRequests"), resource=WIDGETS)
+            rig.api.cut_streams()
             await rig.settle(10)
             assert len(rig.observer.of("attempt_failed")) > 0, "of a kind that is there it is one"
 
@@ -142,28 +148,23 @@ def test_a_kind_that_is_being_set_up_is_no_failure() -> None:
 
 def test_a_group_whose_kind_never_comes_is_looked_at_once_a_minute_at_most_in_the_end() -> None:
     async def main() -> None:
-        api = make_api(DEPLOYMENTS, API_SERVICE)
-        api.create(API_SERVICE, "v1.example.com")
-        rig = make(api)
-        rig.factory.follow_api_services()
+        rig = make_following("v1.example.com")
         async with rig.running():
             await rig.settle(600)
-            before = looks(api)
+            before = looks(rig.api)
             await rig.settle(3600)
-            assert 55 <= looks(api) - before <= 125
+            assert 55 <= looks(rig.api) - before <= 125
 
     run_virtual(main())
 
 
 def test_who_may_not_read_registrations_looks_as_if_there_were_none() -> None:
     async def main() -> None:
-        api = make_api(DEPLOYMENTS, API_SERVICE)
-        api.fail(Answer(403, "Forbidden"), resource=API_SERVICE, times=1000)
-        rig = make(api)
-        rig.factory.follow_api_services()
+        rig = make_following()
+        rig.api.fail(Answer(403, "Forbidden"), resource=API_SERVICE, times=1000)
         async with rig.running():
             await rig.settle(300)
-            api.serve(WIDGETS, custom=True)
+            rig.api.serve(WIDGETS, custom=True)
             await rig.settle(61)
             assert rig.informer.available
             assert rig.observer.of("attempt_failed") == [], "it is a help, not a need"
@@ -174,8 +175,7 @@ def test_who_may_not_read_registrations_looks_as_if_there_were_none() -> None:
 def test_a_removed_kind_empties_the_store_with_tombstones() -> None:
     async def main() -> None:
         api = make_api()
-        api.serve(WIDGETS, custom=True)
-        api.create(WIDGETS, "w", annotations=noted())
+        install(api)
         rig = make(api)
         async with rig.running():
             api.silence_streams()  # the deletions of the objects themselves are not heard
@@ -185,8 +185,7 @@ def test_a_removed_kind_empties_the_store_with_tombstones() -> None:
             assert rig.told == ["+w!", "-w?"]
             assert not rig.informer.available
             assert "get" in api.verbs(), "discovery was asked before anything was dropped"
-            api.serve(WIDGETS, custom=True)
-            api.create(WIDGETS, "w", annotations=noted("again"))
+            install(api, note="again")
             await rig.settle(61)
             assert rig.told == ["+w"]
 
@@ -198,8 +197,7 @@ def test_a_404_that_discovery_does_not_confirm_drops_nothing() -> None:
 
     async def main() -> None:
         api = make_api()
-        api.serve(WIDGETS, custom=True)
-        api.create(WIDGETS, "w", annotations=noted())
+        install(api)
         rig = make(api)
         async with rig.running():
             api.hide_kind(WIDGETS)
@@ -217,8 +215,7 @@ def test_a_404_that_discovery_does_not_confirm_drops_nothing() -> None:
 def test_a_404_while_discovery_fails_drops_nothing() -> None:
     async def main() -> None:
         api = make_api()
-        api.serve(WIDGETS, custom=True)
-        api.create(WIDGETS, "w", annotations=noted())
+        install(api)
         rig = make(api)
         async with rig.running():
             api.hide_kind(WIDGETS)
@@ -250,8 +247,7 @@ def test_a_kind_that_is_required_waits_unsynced_and_says_so() -> None:
 def test_a_required_kind_that_vanishes_keeps_its_rows() -> None:
     async def main() -> None:
         api = make_api()
-        api.serve(WIDGETS, custom=True)
-        api.create(WIDGETS, "w", annotations=noted())
+        install(api)
         rig = make(api, optional=False)
         async with rig.running():
             api.hide_kind(WIDGETS)

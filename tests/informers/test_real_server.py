@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from informers import ObjectKey, Projection, Resource, check_consistency
-from tests.informers.live import CONFIG_MAPS, Live, config_map, widget, widget_crd
+from tests.informers.live import CONFIG_MAPS, Live, config_map, served_widgets, widget, widget_crd
 from tests.informers.rig import NOTES, WHOLE_NOTES
 from tests.support.cluster import create_namespace, grant, unique_name
 from tests.support.faultproxy import FaultProxy
@@ -58,19 +58,13 @@ async def test_a_life_on_one_connection(
 
 
 async def test_a_custom_resource(kubeconfig: Path, api: ApiClient, namespace: str) -> None:
-    group = f"{unique_name('g')}.example.com"
-    resource = Resource(group, "v1", "widgets", "Widget")
-    api.create(widget_crd(group))
-    wait_served(api, f"widgets.{group}")
-    try:
-        api.create(widget(group, "w", namespace))
+    with served_widgets(api) as resource:
+        api.create(widget(resource.group, "w", namespace))
         for projection in (NOTES, WHOLE_NOTES):
             live = Live(kubeconfig, resource=resource, projection=projection)
             async with live.running():
                 assert live.told == ["+w!"]
                 assert live.observer.of("decode_failed") == []
-    finally:
-        remove_crd(api, f"widgets.{group}")
 
 
 async def test_a_kind_installed_late_and_removed(kubeconfig: Path, api: ApiClient, namespace: str) -> None:
