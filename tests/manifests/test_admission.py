@@ -420,7 +420,10 @@ def test_crds_go_only_when_confirmed_and_do_not_take_the_cluster_with_them(
     names = [each["metadata"]["name"] for each in admin.list(CRD)]
     ours = [name for name in names if name.endswith(".stash.appscode.com")]
     assert len(ours) == 5
-    refused(lambda: admin.delete(CRD, ours[0]), f"kubectl annotate crd {ours[0]} {CONFIRM}=and-lose-all-objects")
+    for name in (ours[0], "appbindings.appcatalog.appscode.com"):
+        refused(
+            lambda name=name: admin.delete(CRD, name), f"kubectl annotate crd {name} {CONFIRM}=and-lose-all-objects"
+        )
     refused(
         lambda: admin.request("DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
         "deletes every object",
