@@ -46,7 +46,8 @@ VERBS = (
 )
 
 _DESCRIPTION = """\
-Automatic backup on Kubernetes: annotate a workload, a volume or a database, and its backups run.\
+Automatic backup on Kubernetes: annotate a workload, a volume or a database, and a
+Repository and a BackupConfiguration are made for it, as a BackupBlueprint says.\
 """
 _EPILOG = """\
 examples:

@@ -121,6 +121,20 @@ def test_replicas_without_an_election_are_refused(off: Object) -> None:
     assert only(found, "Deployment")["spec"]["replicas"] == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"leaderElection": {"leaseDurationSeconds": 5}}, "lease > renew > 1.2 x retry"),
+        ({"leaderElection": {"retryPeriodSeconds": 9}}, "lease > renew > 1.2 x retry"),
+        ({"health": {"port": 8080}}, "metrics.port and health.port are both 8080"),
+        ({"metrics": {"enabled": False, "serviceMonitor": {"enabled": True}}}, "would find nothing"),
+    ],
+)
+def test_values_with_which_nothing_would_work_are_refused(values: Object, told: str) -> None:
+    with pytest.raises(ChartError, match=re.escape(told)):
+        render(values)
+
+
 def test_all_namespaces(default: list[Document]) -> None:
     assert bindings(default) == {
         ("", "autobackup-blueprints"),

@@ -100,7 +100,18 @@ annotations:
 {{- if le (float64 .Values.terminationGracePeriodSeconds) (addf $grace 2.0) }}
 {{- fail (printf "terminationGracePeriodSeconds is %v and config.shutdownGraceSeconds %v: work in progress would be killed. Let the first be more than 2 seconds longer." .Values.terminationGracePeriodSeconds $grace) }}
 {{- end }}
+{{- with .Values.leaderElection }}
+{{- if and .enabled (not (and (gt (float64 .leaseDurationSeconds) (float64 .renewDeadlineSeconds)) (gt (float64 .renewDeadlineSeconds) (mulf 1.2 (float64 .retryPeriodSeconds))))) }}
+{{- fail (printf "leaderElection has leaseDurationSeconds %v, renewDeadlineSeconds %v and retryPeriodSeconds %v: no replica would start. It must be lease > renew > 1.2 x retry (default: 15, 10, 2)." .leaseDurationSeconds .renewDeadlineSeconds .retryPeriodSeconds) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.health.port)) }}
+{{- fail (printf "metrics.port and health.port are both %d: give each a port of its own." (int .Values.health.port)) }}
+{{- end }}
 {{- with .Values.metrics }}
+{{- if and (not .enabled) (or .serviceMonitor.enabled .podMonitor.enabled) }}
+{{- fail "metrics.enabled is false, and a ServiceMonitor or PodMonitor would find nothing: set metrics.enabled=true, or take the monitor away." }}
+{{- end }}
 {{- if and .enabled .secure .podMonitor.enabled (not .podMonitor.bearerTokenSecret) }}
 {{- fail "metrics.secure asks for a token, and a PodMonitor cannot use Prometheus' own: name a Secret in metrics.podMonitor.bearerTokenSecret, or use metrics.serviceMonitor." }}
 {{- end }}
