@@ -148,13 +148,23 @@ async def _ask(
         raise UsageError(_told(error.message)) from None
     except (TransportError, DecodeError) as error:
         raise Unreachable(
-            f"{options.url}: {error.message or error.reason}; is it the metrics address of an operator, and within "
-            "reach (kubectl port-forward)?"
+            f"{options.url}: {error.message or error.reason}; {_way_out(error.reason, secure=secure)}"
         ) from None
     except ApiError as error:
         raise CommandError(f"{options.url}{path}: {_told(error.message) or error}") from None
     finally:
         await transport.close()
+
+
+def _way_out(reason: str, *, secure: bool) -> str:
+    if reason == "Certificate":
+        return (
+            "name its authority with --certificate-authority, or, where the operator made it itself and a port-forward "
+            "protects the connection, give --insecure-skip-tls-verify"
+        )
+    if reason == "Closed" and not secure:
+        return "with metrics.secure, as in the chart, it is --url https://…"
+    return "is it the metrics address of an operator, and within reach (kubectl port-forward)?"
 
 
 async def _token(options: argparse.Namespace) -> str | None:

@@ -139,7 +139,11 @@ def _targets_configured(row: BlueprintRow, summary: Summary) -> Condition:
     if not summary.matched:
         return _condition(row, "TargetsConfigured", True, Reason.NO_TARGETS, "no target names this blueprint yet")
     return _condition(
-        row, "TargetsConfigured", True, Reason.ALL_CONFIGURED, f"{summary.configured} targets are configured"
+        row,
+        "TargetsConfigured",
+        True,
+        Reason.ALL_CONFIGURED,
+        f"{summary.configured} target{' is' if summary.configured == 1 else 's are'} configured",
     )
 
 
@@ -160,7 +164,7 @@ def _source(row: BlueprintRow, summary: Summary) -> list[Condition]:
     if problem:
         return [_condition(row, "StorageSecretSource", False, Reason.SOURCE_UNUSABLE, problem)]
     message = (
-        f"copied from {key} to {len(summary.secrets)} Secrets"
+        f"copied from {key} to {len(summary.secrets)} Secret{'s' if len(summary.secrets) > 1 else ''}"
         if summary.secrets
         else f"{key} can be copied; no target needs it yet"
     )
@@ -176,7 +180,9 @@ def _secrets_found(row: BlueprintRow, summary: Summary) -> Condition:
     ]
     unchecked = [key for key, sight in summary.secrets if sight.state is SecretState.UNCHECKED]
     if missing:
-        message = f"missing: {_first(missing)}; create them and backups can run"
+        # By hand they would be in the way of the copies.
+        mend = "see StorageSecretSource: they are copied" if summary.source else "create them and backups can run"
+        message = f"missing: {_first(missing)}; {mend}"
         return _condition(row, "StorageSecretsFound", False, Reason.SECRETS_MISSING, message)
     if incomplete:
         message = f"{_first(incomplete)}; add the keys and backups can run"

@@ -138,6 +138,14 @@ def test_plain_http_gets_nothing_from_a_secured_address(secured: OperatorProcess
         urllib.request.urlopen(address(secured).replace("https:", "http:") + "/metrics", timeout=10)
 
 
+def test_the_way_into_a_secured_address_is_told(secured: OperatorProcess, command: Command) -> None:
+    url = address(secured)
+    plain = command("debug", "queue", "--url", url.replace("https:", "http:"))
+    assert (plain.code, "with metrics.secure, as in the chart, it is --url https://" in plain.err) == (3, True)
+    unknown = command("debug", "queue", "--url", url)
+    assert (unknown.code, "--insecure-skip-tls-verify" in unknown.err) == (3, True)
+
+
 def test_an_operator_that_may_not_ask_refuses_and_says_what_is_missing(control_plane: ControlPlane) -> None:
     """The account has no right at all, so its caches never fill; that is no reason to let anybody in."""
     with OperatorProcess(control_plane.kubeconfig("operator"), *SECURE) as process:

@@ -10,7 +10,7 @@ import pytest
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretSight, SecretState, Summary
+from reconcilers.ports import SecretSight, SecretState, SourceSight, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, project_blueprint
 from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
@@ -162,6 +162,17 @@ def test_one_bad_target_leaves_the_blueprint_ready() -> None:
     found.write()
     assert found.states()["TargetsConfigured"] == ("True", "AllConfigured")
     assert found.events[2:] == ["Normal AllConfigured"]
+
+
+def test_a_copy_that_is_missing_is_not_to_be_created_by_hand() -> None:
+    secrets = ((ObjectKey("shop", "storage"), SecretSight(SecretState.MISSING)),)
+    found = desk(replace(NOTHING, secrets=secrets))
+    found.write()
+    assert found.condition("StorageSecretsFound")["message"] == "missing: shop/storage; create them and backups can run"
+    found.told = replace(found.told, source=SourceSight(ObjectKey("backup", "bucket"), "does not consent"))
+    found.write()
+    told = found.condition("StorageSecretsFound")["message"]
+    assert told == "missing: shop/storage; see StorageSecretSource: they are copied"
 
 
 def test_failures_and_texts_are_bounded() -> None:
