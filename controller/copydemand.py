@@ -7,6 +7,7 @@ has the name that its Repository gives, so nothing else needs to be written down
 from __future__ import annotations
 
 from controller.caches import Caches
+from controller.firstpass import FirstPass
 from controller.outcomes import Outcomes
 from informers.resource import ObjectKey
 from reconcilers.blueprint import source_in
@@ -19,9 +20,10 @@ from reconcilers.rows import RepositoryRow, TargetRow
 class CopyDemand:
     """Implements `controller.secretcopies.Demand` over the caches and the outcomes."""
 
-    def __init__(self, caches: Caches, outcomes: Outcomes) -> None:
+    def __init__(self, caches: Caches, outcomes: Outcomes, first_pass: FirstPass) -> None:
         self._caches = caches
         self._outcomes = outcomes
+        self._first_pass = first_pass
 
     def wishes(self) -> dict[ObjectKey, set[Wish]]:
         return self._outcomes.wishes()
@@ -47,6 +49,8 @@ class CopyDemand:
         mark = row.mark
         if mark is None or row.succeeded_by:
             return False
+        if self._first_pass.is_due(mark.target):
+            return True
         known = [outcome for outcome in self._outcomes.of(mark.target) if outcome.blueprint == mark.blueprint]
         if any(is_denied(outcome) and outcome.state is State.FAILED for outcome in known):
             return False

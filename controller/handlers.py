@@ -7,16 +7,17 @@ a change concerns is decided by `reconcilers.mapping`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
+from controller.firstpass import FirstPass
 from controller.outcomes import Outcomes
 from controller.priorities import CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
 from controller.spread import Spread
 from controller.workqueue import WorkQueue
 from informers import Added, Deleted, Delta, Row, SharedInformer, Updated
-from informers.registration import FailureHandler
+from informers.registration import FailureHandler, Registration
 from informers.resource import ObjectKey
 from reconcilers import mapping
 from reconcilers import namespace as spaces
@@ -34,26 +35,38 @@ GONE_SECONDS = 0.5
 class Handlers:
     """Enqueues what each change concerns."""
 
-    def __init__(self, *, queue: WorkQueue[Key], view: View, outcomes: Outcomes, barrier: WriteBarrier) -> None:
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue[Key],
+        view: View,
+        outcomes: Outcomes,
+        barrier: WriteBarrier,
+        first_pass: FirstPass,
+    ) -> None:
         self._queue = queue
         self._spread = Spread(queue)
         self._barrier = barrier
         self._view = view
         self._outcomes = outcomes
+        self._first_pass = first_pass
 
     def attach(self, caches: Caches) -> None:
         """Register with every informer. What is in the stores already is handed over at once."""
         caches.blueprints.add_handler(self.on_blueprint, name="blueprint-targets", on_failure=self._blueprint_failed)
         caches.namespaces.add_handler(self.on_namespace, name="namespace-targets", on_failure=self._namespace_failed)
-        for kind, informer in caches.targets.items():
+        joined: list[Registration[Any]] = [
             informer.add_handler(self.on_target, name=f"{kind.lower()}-targets", on_failure=self._target_failed(kind))
+            for kind, informer in caches.targets.items()
+        ]
         caches.configurations.add_handler(self.on_coverage, name="configuration-claims", on_failure=self._claims_failed)
-        self._attach_owned(caches.repositories, name="repository-owners")
+        joined.append(self._attach_owned(caches.repositories, name="repository-owners"))
         self._attach_owned(caches.configurations, name="configuration-owners")
+        self._first_pass.begin(joined)
 
-    def _attach_owned(self, informer: SharedInformer[Owned], *, name: str) -> None:
+    def _attach_owned(self, informer: SharedInformer[Owned], *, name: str) -> Registration[Owned]:
         since = informer.store.last_sync_rv()
-        informer.add_handler(partial(self.on_owned, since=since), name=name, on_failure=self._owned_failed)
+        return informer.add_handler(partial(self.on_owned, since=since), name=name, on_failure=self._owned_failed)
 
     def on_target(self, delta: Delta[TargetRow]) -> None:
         old, new, initial = _rows(delta)
@@ -63,6 +76,8 @@ class Handlers:
             return
         for key in mapping.target_keys(old, new):
             priority = self._at_first(key) if initial else USER_EVENT
+            if initial:
+                self._first_pass.expect(key)
             self._queue.add(key, priority=priority, reason=_reason("target", delta))
 
     def _at_first(self, target: Key) -> int:
@@ -97,6 +112,8 @@ class Handlers:
                 continue
             if known and self._is_queued_as_target(key):
                 continue
+            if initial:
+                self._first_pass.expect(key)
             self._queue.add(
                 key,
                 priority=INITIAL_LIST if initial else CHILD_DRIFT,

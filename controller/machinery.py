@@ -10,6 +10,7 @@ from controller.barrier import WriteBarrier
 from controller.brake import Brake
 from controller.caches import View
 from controller.claims import Claims
+from controller.firstpass import FirstPass
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
 from controller.pace import StatusPace
@@ -30,6 +31,7 @@ class Machinery:
     templates: PodTemplates
     claims: Claims
     outcomes: Outcomes
+    first_pass: FirstPass
     barrier: WriteBarrier
     brake: Brake
     clock: Clock

@@ -34,6 +34,7 @@ from controller.election import Election
 from controller.elector import LeadershipLost
 from controller.fanout import FanOut
 from controller.fence import FencedTransport
+from controller.firstpass import FirstPass
 from controller.handlers import Handlers
 from controller.handover import DOUBT_SECONDS, tell
 from controller.logs import Logs
@@ -205,6 +206,7 @@ class Operator:
             self._factory, namespaces=settings.namespaces, openshift=settings.openshift == "auto"
         )
         self._outcomes = Outcomes()
+        first_pass = FirstPass()
         claims = Claims(clock)
         templates = PodTemplates(transport)
         applier = Applier(fenced, clock, most_in_flight=settings.max_in_flight_writes)
@@ -219,7 +221,7 @@ class Operator:
             fenced,
             clock,
             applier=applier,
-            demand=CopyDemand(self._caches, self._outcomes),
+            demand=CopyDemand(self._caches, self._outcomes, first_pass),
             changed=self._secret_changed,
             source_changed=self._source_changed,
             wrote=metrics.copy_written,
@@ -239,7 +241,9 @@ class Operator:
         self._barrier = barrier = WriteBarrier(self._revision_of)
         self._written = (self._caches.repositories, self._caches.configurations, self._caches.blueprints)
         self._caught_up = False
-        self._handlers = Handlers(queue=self._queue, view=self.view, outcomes=self._outcomes, barrier=barrier)
+        self._handlers = Handlers(
+            queue=self._queue, view=self.view, outcomes=self._outcomes, barrier=barrier, first_pass=first_pass
+        )
         self._machinery = Machinery(
             queue=self._queue,
             view=self.view,
@@ -247,6 +251,7 @@ class Operator:
             templates=templates,
             claims=claims,
             outcomes=self._outcomes,
+            first_pass=first_pass,
             barrier=barrier,
             brake=Brake(),
             clock=clock,

@@ -101,12 +101,15 @@ class Worker:
             m.claims.release(plan.claims)
         else:
             m.claims.take(key, plan.claims)
+        seen = again is None
         if again is None:
             failures, again = await self._execution.carry_out(key, plan)
         else:
             failures = {outcome.blueprint: again.verdict for outcome in plan.outcomes}
         if key.kind != BLUEPRINT.kind:
             self._report(key, plan, failures, generation_of)
+        if seen and m.first_pass.looked(key):
+            m.secrets_wanted()
         for event in plan.events:
             m.emit(event)
         return self._schedule(key, plan, again)

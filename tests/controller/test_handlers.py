@@ -11,6 +11,7 @@ import pytest
 
 from controller.barrier import WriteBarrier
 from controller.caches import Caches, View
+from controller.firstpass import FirstPass
 from controller.handlers import Handlers
 from controller.outcomes import Outcomes
 from controller.priorities import BANDS, CHILD_DRIFT, FAN_OUT, INITIAL_LIST, USER_EVENT
@@ -66,8 +67,15 @@ class Rig:
             applier=nobody,
             clock=self.clock,
         )
+        self.first_pass = FirstPass()
         barrier = WriteBarrier(lambda resource, namespace: 0)
-        self.handlers = Handlers(queue=self.queue, view=self.view, outcomes=self.outcomes, barrier=barrier)
+        self.handlers = Handlers(
+            queue=self.queue,
+            view=self.view,
+            outcomes=self.outcomes,
+            barrier=barrier,
+            first_pass=self.first_pass,
+        )
 
     @asynccontextmanager
     async def synced(self) -> AsyncIterator[Rig]:

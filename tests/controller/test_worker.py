@@ -17,6 +17,7 @@ from controller.applier import Applier
 from controller.barrier import WriteBarrier
 from controller.brake import Brake
 from controller.claims import Claims
+from controller.firstpass import FirstPass
 from controller.machinery import Machinery
 from controller.metrics import Metrics
 from controller.outcomes import Outcomes
@@ -91,6 +92,7 @@ class Rig:
                 templates=cast("Any", None),
                 claims=Claims(self.clock),
                 outcomes=Outcomes(),
+                first_pass=FirstPass(),
                 barrier=WriteBarrier(lambda resource, namespace: self.seen),
                 brake=Brake(),
                 clock=self.clock,

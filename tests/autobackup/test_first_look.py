@@ -1,0 +1,64 @@
+"""What a process that has just started may take for new, or for unwanted, because it has not looked yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.autobackup import probes
+from tests.autobackup.copying import CONTENT, SECRET, allow, blueprint_from, copied, make_source
+from tests.autobackup.stage import SECONDS, Stage
+from tests.support.cluster import create_namespace, remove_namespace, unique_name
+from tests.support.operator import OperatorProcess
+from tools.controlplane import ControlPlane, wait_for
+
+ANNOTATION = "stash.appscode.com/backup-blueprint"
+CONFIGURATION = "stash.appscode.com/v1beta1/BackupConfiguration"
+USER = "system:serviceaccount:autobackup-system:autobackup"
+
+pytestmark = pytest.mark.cluster
+
+
+def at_rest(process: OperatorProcess, looks: int) -> None:
+    probes.started(process)
+    wait_for(
+        lambda: probes.total(process, "controller_runtime_reconcile_total") >= looks and probes.at_rest(process),
+        SECONDS,
+        what=f"{looks} objects to be looked at",
+        state=process.tail,
+    )
+
+
+def test_a_restart_takes_no_copy_from_who_was_not_looked_at_yet(
+    plane: ControlPlane, account: Path, scene: Stage
+) -> None:
+    """The target inherits its blueprint, and has a Repository but no BackupConfiguration when the process starts."""
+    vault = unique_name("vault")
+    create_namespace(scene.api, vault)
+    allow(scene.api, "source", vault, ["bucket"])
+    allow(scene.api, "copies", scene.namespace, ["storage"])
+    make_source(scene.api, vault, "bucket", CONTENT)
+    blueprint = blueprint_from(scene, vault, "bucket")
+    scene.create("PersistentVolumeClaim", "data")
+    scene.api.annotate("v1/Namespace", scene.namespace, {ANNOTATION: blueprint})
+    with OperatorProcess(account):
+        scene.configured("pvc-data")
+        copy = copied(scene, scene.namespace)
+    scene.api.delete(CONFIGURATION, "pvc-data", namespace=scene.namespace)
+    mark = plane.audit_log.mark()
+    with OperatorProcess(account, *probes.SERVE) as second:
+        scene.configured("pvc-data")
+        at_rest(second, 2)
+        writes = [(e.verb, e.name) for e in plane.audit_log.writes(mark, user=USER) if e.resource == "secrets"]
+        assert writes == []
+        assert copied(scene, scene.namespace)["metadata"]["uid"] == copy["metadata"]["uid"]
+
+        scene.api.annotate("v1/Namespace", scene.namespace, {ANNOTATION: None})
+        scene.gone("pvc-data")
+        wait_for(
+            lambda: scene.api.find(SECRET, "storage", namespace=scene.namespace) is None,
+            SECONDS,
+            what="the copy to go with the last who wants it",
+        )
+    remove_namespace(scene.api, vault)
