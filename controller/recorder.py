@@ -4,6 +4,10 @@ Contract:
 - `emit` returns at once. What cannot be kept is dropped, the oldest first, and counted.
 - The same Event about the same object within `SAME_SECONDS` is not written again: the one that exists gets a series
   with a count. Per object and reason there is a budget of `BURST` writes and one more every `REFILL_SECONDS`.
+- The name of an Event follows from what it says, so that what a start finds (`EventIntent.found`) is not written again
+  while the Event of an earlier process is there. Of what a start finds, `FOUND` Events are written for each reason:
+  thousands of targets with one mistake are told by their blueprint's status. What happens anew is always told: where
+  its name is taken it gets another one.
 - One task (`run`) writes, one Event at a time, so that Events never compete with the operator's own writes.
 - An Event is not worth a fight: where the namespace is gone or going it is forgotten in silence, a refusal is told
   once for each reason, and a server that does not answer is tried `ATTEMPTS` times.
@@ -22,6 +26,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from itertools import count
 from typing import Any, Final
 
@@ -48,6 +53,7 @@ from reconcilers.plan import EventIntent
 CONTROLLER: Final = "autobackup.stash.appscode.com/controller"
 SAME_SECONDS: Final = 600.0
 BURST: Final = 25
+FOUND: Final = 100
 REFILL_SECONDS: Final = 300.0
 CAPACITY: Final = 5000
 REMEMBERED: Final = 10_000
@@ -123,10 +129,14 @@ class EventRecorder:
                 return  # it is told with the next one that is written
             series.queued = True
         else:
+            if intent.found and not self._afford(None, intent.reason, FOUND):
+                self._dropped("rate")
+                return
             if not self._afford(about, intent.reason):
                 self._dropped("rate")
                 return
-            series = _Series(intent.regarding.namespace or "default", self._name(intent.regarding), 1, at)
+            name = _name(intent.regarding, _digest(intent))
+            series = _Series(intent.regarding.namespace or "default", name, 1, at)
             self._series[key] = series
         if len(self._jobs) >= self._capacity:
             self._forget(self._jobs.popleft(), "overflow")
@@ -154,15 +164,11 @@ class EventRecorder:
             return False
         return True
 
-    def _afford(self, about: Hashable, reason: str) -> bool:
+    def _afford(self, about: Hashable, reason: str, burst: int = BURST) -> bool:
         budget = self._budgets.get((about, reason))
         if budget is None:
-            budget = self._budgets[about, reason] = TokenBucket(rate=1 / REFILL_SECONDS, burst=BURST)
+            budget = self._budgets[about, reason] = TokenBucket(rate=1 / REFILL_SECONDS, burst=burst)
         return budget.take(self._clock.monotonic())
-
-    def _name(self, regarding: ObjectRef) -> str:
-        token = self._clock.token(8)
-        return f"{regarding.name[: 252 - len(token)].rstrip('.-')}.{token}"
 
     def _forget(self, job: _Job, reason: str) -> None:
         """Give up one job; the next Event of its kind starts anew."""
@@ -182,6 +188,10 @@ class EventRecorder:
                     return
                 await self._pause(attempt, min(error.retry_after or 0.0, _MAX_RETRY_AFTER))
             except ApiError as error:
+                if attempt == 1 and isinstance(error, Conflict) and not (job.series.written or job.intent.found):
+                    # It was said before, by another process or long ago. That it happens again is told as well.
+                    job.series.name = _name(job.intent.regarding, self._clock.token(8))
+                    continue
                 if attempt >= REFUSALS or not self._doubts(job, error):
                     self._refuse(job, error)
                     return
@@ -201,7 +211,7 @@ class EventRecorder:
 
     def _refuse(self, job: _Job, error: ApiError) -> None:
         if isinstance(error, Conflict) and not job.series.written:
-            # The name is random: what is there is this very Event, written by an attempt whose answer was lost.
+            # What is there is this very Event: told before, or written by an attempt whose answer was lost.
             job.series.queued = False
             job.series.written = True
             return
@@ -254,6 +264,18 @@ class EventRecorder:
 
 def _identity(ref: ObjectRef) -> Hashable:
     return ref.uid or (ref.kind, ref.namespace, ref.name)
+
+
+def _name(regarding: ObjectRef, token: str) -> str:
+    return f"{regarding.name[: 252 - len(token)].rstrip('.-')}.{token}"
+
+
+def _digest(intent: EventIntent) -> str:
+    """The same for all Events that say the same of the same object."""
+    about = intent.regarding
+    said = (intent.type, intent.reason, intent.action, scrub(intent.note[: 8 * NOTE_BYTES]))
+    text = "\0".join((about.uid, about.kind, about.namespace, about.name, *said))
+    return blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def _terminating(error: ApiError) -> bool:

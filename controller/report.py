@@ -2,7 +2,8 @@
 
 A write that took effect is told once. An outcome is told when it is not as it was: a failure with its reason, a
 recovery, a new warning. The first look at a target after a start tells nothing that is already known: neither what is
-as it should be, nor a failure that the blueprint's status already lists.
+as it should be, nor a failure that the blueprint's status already lists. What else it finds was told before, most
+probably, and says so (`EventIntent.found`).
 """
 
 from __future__ import annotations
@@ -48,9 +49,16 @@ def written(step: Apply | Delete, uid: str, subject: ObjectRef) -> EventIntent |
 
 
 def changed(
-    changes: Iterable[Change], *, target: Key, subject: ObjectRef, wrote: bool, known: Iterable[BlueprintRow | None]
+    changes: Iterable[Change],
+    *,
+    target: Key,
+    subject: ObjectRef,
+    wrote: bool,
+    known: Iterable[BlueprintRow | None],
+    starting: bool,
 ) -> Iterator[EventIntent]:
-    """The Events about outcomes that changed. `known` are the blueprints, whose status lists failures told before."""
+    """The Events about outcomes that changed. `known` are the blueprints, whose status lists failures told before;
+    `starting`: the target was there when the operator started, and this is the first look at it."""
     told = {entry for row in known if row is not None for entry in _listed(row)}
     for change in changes:
         before, after = change.before, change.after
@@ -60,7 +68,7 @@ def changed(
             same = before is not None and _gist(before) == _gist(after)
             entry = (target.kind, target.namespace, target.name, after.reason.value)
             if not same and not (first_look and entry in told):
-                yield _event(subject, after.reason, after.message, after)
+                yield _event(subject, after.reason, after.message, after, found=starting and before is None)
         elif before is not None and before.state is State.FAILED:
             yield _event(subject, after.reason, after.message, after)
         if first_look:
@@ -75,7 +83,7 @@ def _gist(outcome: Outcome) -> tuple[State, Reason, str]:
     return outcome.state, outcome.reason, outcome.message
 
 
-def _event(subject: ObjectRef, reason: Reason, message: str, outcome: Outcome) -> EventIntent:
+def _event(subject: ObjectRef, reason: Reason, message: str, outcome: Outcome, *, found: bool = False) -> EventIntent:
     prefix = f"Blueprint {outcome.blueprint}: " if outcome.blueprint else ""
     return EventIntent(
         regarding=subject,
@@ -83,6 +91,7 @@ def _event(subject: ObjectRef, reason: Reason, message: str, outcome: Outcome) -
         reason=reason.value,
         action="Resolve",
         note=prefix + message,
+        found=found,
     )
 
 

@@ -167,7 +167,15 @@ class Worker:
         changes, touched = m.outcomes.record(key, outcomes, generation_of.__getitem__)
         if plan.subject is not None and changes:
             known = [m.view.blueprint(change.after.blueprint) for change in changes]
-            for event in report.changed(changes, target=key, subject=plan.subject, wrote=bool(plan.steps), known=known):
+            events = report.changed(
+                changes,
+                target=key,
+                subject=plan.subject,
+                wrote=bool(plan.steps),
+                known=known,
+                starting=m.first_pass.is_due(key),
+            )
+            for event in events:
                 m.emit(event)
         for change in changes:
             if change.after.state is not State.CONFIGURED or (change.before and change.before.state is State.FAILED):

@@ -140,7 +140,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class EventIntent:
-    """An Event to record: on `regarding`, because of `reason`, while doing `action`."""
+    """An Event to record: on `regarding`, because of `reason`, while doing `action`. `found`: it was like that when the
+    operator started, and was told before, most probably."""
 
     regarding: ObjectRef
     type: str
@@ -148,6 +149,7 @@ class EventIntent:
     action: str
     note: str
     related: ObjectRef | None = None
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)

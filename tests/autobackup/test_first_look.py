@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.operator import OperatorProcess
 from tools.controlplane import ControlPlane, wait_for
 
 ANNOTATION = "stash.appscode.com/backup-blueprint"
+SCHEDULE = "stash.appscode.com/schedule"
 CONFIGURATION = "stash.appscode.com/v1beta1/BackupConfiguration"
 USER = "system:serviceaccount:autobackup-system:autobackup"
 
@@ -62,3 +64,34 @@ def test_a_restart_takes_no_copy_from_who_was_not_looked_at_yet(
             what="the copy to go with the last who wants it",
         )
     remove_namespace(scene.api, vault)
+
+
+def test_what_was_told_before_a_restart_is_not_told_again(account: Path, scene: Stage) -> None:
+    absent, present = unique_name("absent"), scene.blueprint()
+    for number in range(3):
+        scene.create("PersistentVolumeClaim", f"astray{number}", {ANNOTATION: absent})
+        scene.create("PersistentVolumeClaim", f"wrong{number}", {ANNOTATION: present, SCHEDULE: "never"})
+
+    def told() -> Counter[str]:
+        return Counter(event["regarding"]["name"] for event in scene.events() if "PersistentVolumeClaim" in str(event))
+
+    for round_ in range(3):
+        with OperatorProcess(account, *probes.SERVE) as process:
+            at_rest(process, 7)
+            if not round_:
+                wait_for(lambda: len(told()) == 6, SECONDS, what="each to be told", state=told)
+            if round_ == 1:
+                # What happens for the second time is told again, and what a start finds is told at all.
+                scene.annotate("PersistentVolumeClaim", "astray0", blueprint=None)
+                wait_for(lambda: probes.at_rest(process), SECONDS, what="that to be seen")
+                scene.annotate("PersistentVolumeClaim", "astray0", blueprint=absent)
+                wait_for(
+                    lambda: scene.events("astray0")[0].get("series", {}).get("count") == 2,
+                    SECONDS,
+                    what="the same mistake to be told anew",
+                    state=scene.events,
+                )
+            assert process.terminate() == 0
+        if not round_:
+            scene.create("PersistentVolumeClaim", "meanwhile", {ANNOTATION: absent})
+    assert told() == Counter([*(f"{name}{n}" for name in ("astray", "wrong") for n in range(3)), "meanwhile"])

@@ -8,14 +8,23 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from controller.recorder import ATTEMPTS, BURST, CONTROLLER, REFILL_SECONDS, REFUSALS, SAME_SECONDS, EventRecorder
+from controller.recorder import (
+    ATTEMPTS,
+    BURST,
+    CONTROLLER,
+    FOUND,
+    REFILL_SECONDS,
+    REFUSALS,
+    SAME_SECONDS,
+    EventRecorder,
+)
 from informers.clock import RealClock
 from informers.credentials import load as load_credentials
 from informers.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, ServerError, TransportError
@@ -185,6 +194,58 @@ def test_after_a_while_the_same_event_is_a_new_one() -> None:
         assert [request[0] for request in rig.server.requests] == ["POST", "POST"]
 
     with_rig(scenario)
+
+
+def test_what_a_start_finds_is_not_written_where_it_is_there_already() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.recorder.emit(replace(intent(), found=True))
+        await rig.recorder.flush(5)
+        assert [request[0] for request in rig.server.requests] == ["POST"]
+        assert not rig.drops
+        rig.recorder.emit(intent())
+        await rig.recorder.flush(5)
+        assert [request[0] for request in rig.server.requests] == ["POST", "PATCH"], "that it happens again is told"
+
+    with_rig(scenario, Conflict("POST", status=409, reason="AlreadyExists"))
+
+
+def test_what_happens_again_is_told_although_somebody_said_it_before() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.recorder.emit(intent())
+        rig.recorder.emit(intent("Another note"))
+        await rig.recorder.flush(5)
+        first, again, other = (request[3]["metadata"]["name"] for request in rig.server.requests)
+        assert len({first, again, other}) == 3
+        assert not rig.drops
+
+    with_rig(scenario, Conflict("POST", status=409, reason="AlreadyExists"))
+
+
+def test_events_that_say_the_same_have_the_same_name_in_every_process() -> None:
+    names = []
+
+    async def scenario(rig: Rig) -> None:
+        rig.recorder.emit(intent())
+        await rig.recorder.flush(5)
+        names.append(rig.server.requests[0][3]["metadata"]["name"])
+
+    with_rig(scenario)
+    with_rig(scenario)
+    assert names[0] == names[1]
+
+
+def test_of_what_a_start_finds_so_many_are_told_for_each_reason() -> None:
+    async def scenario(rig: Rig) -> None:
+        for number in range(FOUND + 50):
+            about = replace(WEB, name=f"web{number}", uid=f"uid-{number}")
+            rig.recorder.emit(replace(intent(about=about), found=True))
+        rig.recorder.emit(replace(intent(reason="Other"), found=True))
+        rig.recorder.emit(intent())
+        await rig.recorder.flush(5)
+        assert len(rig.server.requests) == FOUND + 2
+        assert rig.drops == {"rate": 50}
+
+    with_rig(scenario, capacity=1000)
 
 
 def test_each_object_and_reason_has_a_budget() -> None:

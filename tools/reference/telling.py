@@ -108,7 +108,9 @@ def render_events() -> str:
         "Events",
         "Events are `events.k8s.io/v1`. They are recorded on the target and on the BackupBlueprint, never on anything "
         "else, and only when something changed: the same outcome twice is one Event. After a restart nothing is told "
-        "again that the blueprint's status lists already.",
+        "again that the blueprint's status lists already, or that an Event says that is still there. Of what a start "
+        "finds besides, a hundred Events are written for each reason; metrics, log and `autobackup explain` know all. "
+        "What happens again is told again, by the count of the Event or by another one.",
         "## On a target",
         table(
             ["Reason", "Type", "When"],
