@@ -50,8 +50,9 @@ R = TypeVar("R", bound=Row)
 ABSENT_SECONDS = (1800.0, 3600.0)
 """Between two looks for a kind whose group and version the server does not have: it is told when they come."""
 HEALTHY_SECONDS = 60.0
-REPAIR_SECONDS = (300.0, 600.0)
+LEISURELY_SECONDS = (300.0, 600.0)
 REFUSALS = 5
+LASTING = 15  # refusals, after which nobody is about to grant the right
 
 
 class State(Enum):
@@ -210,7 +211,7 @@ class Reflector(Generic[R]):
         self._repair_at = None
         if replacement.unidentified:
             # R20: some rows may only be there because nobody can tell which object it was. Look again, at leisure.
-            self._repair_at = self._clock.monotonic() + self._clock.uniform(*REPAIR_SECONDS)
+            self._repair_at = self._clock.monotonic() + self._clock.uniform(*LEISURELY_SECONDS)
         self.last_error = None
         self._observer.listed(
             self.resource,
@@ -338,6 +339,8 @@ class Reflector(Generic[R]):
     def _pause(self, error: Exception, recovery: Recovery, *, useful: bool) -> float:
         """How long to wait. For a kind that is not served: until somebody pokes, in fact, where it can be told."""
         slow = recovery.slow
+        if self._dispensable and self._absent and self._refusals > LASTING:
+            return self._clock.uniform(*LEISURELY_SECONDS)
         if recovery.restart is Restart.WAIT and isinstance(error, NotFound):
             presence = self._gates.presence(self.resource)
             if presence is Presence.MISSING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from informers.reflector import REFUSALS
 from tests.informers.rig import NODES, NOTES, Rig, noted
 from tests.support.fakeapi import Answer, FakeApi
@@ -47,6 +49,24 @@ def test_what_nobody_can_do_without_is_waited_for() -> None:
             await rig.settle(3600)
             assert not rig.informer.has_synced
             assert rig.informer.available
+
+    run_virtual(main())
+
+
+def test_a_right_that_is_missing_for_good_is_hardly_asked_for() -> None:
+    async def main() -> None:
+        rig = make()
+        async with rig.running():
+            await rig.settle(480)
+            busy = [later.at - earlier.at for earlier, later in pairwise(rig.api.requests)]
+            assert max(busy) <= 60, "somebody who is setting it up is waiting"
+            await rig.settle(24 * 3600)
+            idle = [later.at - earlier.at for earlier, later in pairwise(rig.api.requests[-100:])]
+            assert all(300 <= pause <= 600 for pause in idle)
+            rig.api.heal()
+            await rig.settle(601)
+            assert rig.informer.available
+            assert rig.rows == {"one": "x"}
 
     run_virtual(main())
 
