@@ -15,7 +15,7 @@ from controller.metrics import Metrics
 from controller.server import Server, metrics_application
 from controller.values import Address
 from informers.errors import ApiError, TransportError
-from tests.controller.scripted import Asked, ScriptedTransport, failure
+from tests.support.scripted import Asked, ScriptedTransport, failure
 from tests.support.virtualtime import StoppedClock
 
 LOOPBACK = Address("127.0.0.1", 0)

@@ -16,7 +16,7 @@ from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT, CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, ApplyStatus, Delete
 from reconcilers.secretcopy import SECRET, ApplySecret
-from tests.controller.scripted import Answer, Asked, ScriptedTransport, failure
+from tests.support.scripted import Answer, Asked, ScriptedTransport, failure
 from tests.support.virtualtime import StoppedClock
 
 KEY = ObjectKey("demo", "pvc-data")

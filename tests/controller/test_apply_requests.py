@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from controller.applier import Applier
 from reconcilers.plan import Apply, ApplyStatus
-from tests.controller.scripted import Asked, ScriptedTransport
 from tests.reconcilers.sights import NIGHTLY, SHOP, opted_in
+from tests.support.scripted import ScriptedTransport, made
 from tests.support.virtualtime import StoppedClock
-
-
-class Typed(ScriptedTransport):
-    """Remembers the type of each body as well."""
-
-    def __init__(self) -> None:
-        super().__init__(self._made)
-        self.types: list[str] = []
-
-    def _made(self, asked: Asked) -> tuple[int, dict[str, Any]]:
-        return 200, {"metadata": {"uid": "u", "resourceVersion": "1"}}
-
-    async def request(self, method: str, path: str, **given: Any) -> Any:
-        self.types.append(given.get("content_type", "application/json"))
-        return await super().request(method, path, **given)
 
 
 async def test_a1_an_apply_says_what_it_is_and_a_status_goes_on_its_own() -> None:
@@ -31,14 +14,14 @@ async def test_a1_an_apply_says_what_it_is_and_a_status_goes_on_its_own() -> Non
     world.respec("nightly", schedule="0 5 * * *")
     steps = [*world.plan(SHOP).steps, *world.plan(NIGHTLY).steps]
     assert {type(step) for step in steps} == {Apply, ApplyStatus}
-    transport = Typed()
+    transport = ScriptedTransport(made)
     applier = Applier(transport, StoppedClock(), most_in_flight=4)
     for step in steps:
         if isinstance(step, Apply):
             await applier.apply(step)
         elif isinstance(step, ApplyStatus):
             await applier.apply_status(step)
-    assert set(transport.types) == {"application/apply-patch+yaml"}
+    assert {asked.content_type for asked in transport.asked} == {"application/apply-patch+yaml"}
     for asked in transport.asked:
         assert asked.query["fieldManager"] == "autobackup"
         of_status = asked.path.endswith("/status")

@@ -12,7 +12,7 @@ from informers import InformerStatus
 from informers.errors import ApiError, Expired, Forbidden, NotFound, TransportError, Unauthorized
 from informers.resource import Resource
 from reconcilers.kinds import BLUEPRINT, REPOSITORY, TARGETS
-from tests.controller.scripted import ScriptedTransport, failure
+from tests.support.scripted import ScriptedTransport, failure
 from tests.support.virtualtime import LoopClock, run_scenario
 
 DEPLOYMENT = TARGETS["Deployment"].resource

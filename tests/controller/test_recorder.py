@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +27,9 @@ from informers.clock import RealClock
 from informers.credentials import load as load_credentials
 from informers.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, ServerError, TransportError
 from informers.http import AiohttpTransport
-from informers.transport import Body, Response
 from reconcilers.keys import ObjectRef
 from reconcilers.plan import EventIntent
+from tests.support.scripted import ScriptedTransport, made
 from tests.support.virtualtime import LoopClock, run_scenario
 from tools.controlplane import ApiClient
 
@@ -44,52 +42,28 @@ def intent(note: str = "Made the Repository", *, about: ObjectRef = WEB, reason:
 
 
 @dataclass
-class Scripted:
-    """Records requests; answers with what `answers` says, then with success."""
-
-    clock: LoopClock
-    answers: list[ApiError] = field(default_factory=list)
-    seconds: float = 0.0
-    requests: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        timeout: float = 10.0,  # noqa: ASYNC109
-    ) -> Response:
-        self.requests.append((method, path, content_type, json.loads(body or b"{}")))
-        if self.seconds:
-            await self.clock.sleep(self.seconds)
-        if self.answers:
-            raise self.answers.pop(0)
-        return Response(201)
-
-    def stream(
-        self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float
-    ) -> AbstractAsyncContextManager[Body]:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Holds nothing."""
-
-
-@dataclass
 class Rig:
+    """`errors` is what the server says next, before it lets everything pass."""
+
     clock: LoopClock
-    server: Scripted
+    server: ScriptedTransport
     recorder: EventRecorder
     drops: Counter[str]
+    errors: list[ApiError]
+
+    @property
+    def notes(self) -> list[str]:
+        return [asked.body["note"] for asked in self.server.asked]
+
+    @property
+    def methods(self) -> list[str]:
+        return [asked.method for asked in self.server.asked]
 
 
 def with_rig(scenario: Callable[[Rig], Any], *answers: ApiError, capacity: int = 100, seconds: float = 0.0) -> None:
     async def main(clock: LoopClock) -> None:
-        server = Scripted(clock, list(answers), seconds)
+        errors = list(answers)
+        server = ScriptedTransport(lambda asked: errors.pop(0) if errors else made(asked), seconds=seconds)
         drops: Counter[str] = Counter()
 
         def dropped(reason: str) -> None:
@@ -98,7 +72,7 @@ def with_rig(scenario: Callable[[Rig], Any], *answers: ApiError, capacity: int =
         recorder = EventRecorder(server, clock, identity="host-1", dropped=dropped, capacity=capacity)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(recorder.run())
-            await scenario(Rig(clock, server, recorder, drops))
+            await scenario(Rig(clock, server, recorder, drops, errors))
             task.cancel()
 
     run_scenario(main)
@@ -109,9 +83,10 @@ def test_an_event_has_all_that_the_server_asks_for() -> None:
         related = ObjectRef("stash.appscode.com/v1alpha1", "Repository", "shop", "deploy-web")
         rig.recorder.emit(EventIntent(WEB, "Warning", "NameConflict", "Apply", "It is not ours", related))
         assert await rig.recorder.flush(5)
-        ((method, path, content_type, body),) = rig.server.requests
-        assert (method, path) == ("POST", "/apis/events.k8s.io/v1/namespaces/shop/events")
-        assert content_type == "application/json"
+        (asked,) = rig.server.asked
+        assert (asked.method, asked.path) == ("POST", "/apis/events.k8s.io/v1/namespaces/shop/events")
+        assert asked.content_type == "application/json"
+        body = asked.body
         metadata = body.pop("metadata")
         assert metadata["namespace"] == "shop"
         assert re.fullmatch(r"web\.[0-9a-f]{16}", metadata["name"])
@@ -147,10 +122,10 @@ def test_events_of_cluster_scoped_objects_live_in_default() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent(about=BLUEPRINT))
         await rig.recorder.flush(5)
-        ((_, path, _, body),) = rig.server.requests
-        assert path == "/apis/events.k8s.io/v1/namespaces/default/events"
-        assert body["metadata"]["namespace"] == "default"
-        assert "namespace" not in body["regarding"]
+        (asked,) = rig.server.asked
+        assert asked.path == "/apis/events.k8s.io/v1/namespaces/default/events"
+        assert asked.body["metadata"]["namespace"] == "default"
+        assert "namespace" not in asked.body["regarding"]
 
     with_rig(scenario)
 
@@ -163,12 +138,12 @@ def test_the_same_event_is_one_object_with_a_count() -> None:
         rig.recorder.emit(intent())
         rig.recorder.emit(intent())  # before the second is written: told with it
         await rig.recorder.flush(5)
-        (post, patch) = rig.server.requests
-        assert "series" not in post[3]
-        assert patch[0] == "PATCH"
-        assert patch[1] == f"{post[1]}/{post[3]['metadata']['name']}"
-        assert patch[2] == "application/merge-patch+json"
-        assert patch[3] == {"series": {"count": 3, "lastObservedTime": "2026-01-01T00:00:05.000000Z"}}
+        (post, patch) = rig.server.asked
+        assert "series" not in post.body
+        assert patch.method == "PATCH"
+        assert patch.path == f"{post.path}/{post.body['metadata']['name']}"
+        assert patch.content_type == "application/merge-patch+json"
+        assert patch.body == {"series": {"count": 3, "lastObservedTime": "2026-01-01T00:00:05.000000Z"}}
 
     with_rig(scenario)
 
@@ -178,8 +153,8 @@ def test_repeats_before_the_first_is_written_are_counted_in_it() -> None:
         for _ in range(3):
             rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        ((_, _, _, body),) = rig.server.requests
-        assert body["series"]["count"] == 3
+        (asked,) = rig.server.asked
+        assert asked.body["series"]["count"] == 3
 
     with_rig(scenario)
 
@@ -191,7 +166,7 @@ def test_after_a_while_the_same_event_is_a_new_one() -> None:
         await rig.clock.sleep(SAME_SECONDS + 1)
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        assert [request[0] for request in rig.server.requests] == ["POST", "POST"]
+        assert rig.methods == ["POST", "POST"]
 
     with_rig(scenario)
 
@@ -200,11 +175,11 @@ def test_what_a_start_finds_is_not_written_where_it_is_there_already() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(replace(intent(), found=True))
         await rig.recorder.flush(5)
-        assert [request[0] for request in rig.server.requests] == ["POST"]
+        assert rig.methods == ["POST"]
         assert not rig.drops
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        assert [request[0] for request in rig.server.requests] == ["POST", "PATCH"], "that it happens again is told"
+        assert rig.methods == ["POST", "PATCH"], "that it happens again is told"
 
     with_rig(scenario, Conflict("POST", status=409, reason="AlreadyExists"))
 
@@ -214,7 +189,7 @@ def test_what_happens_again_is_told_although_somebody_said_it_before() -> None:
         rig.recorder.emit(intent())
         rig.recorder.emit(intent("Another note"))
         await rig.recorder.flush(5)
-        first, again, other = (request[3]["metadata"]["name"] for request in rig.server.requests)
+        first, again, other = (asked.body["metadata"]["name"] for asked in rig.server.asked)
         assert len({first, again, other}) == 3
         assert not rig.drops
 
@@ -227,7 +202,7 @@ def test_events_that_say_the_same_have_the_same_name_in_every_process() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        names.append(rig.server.requests[0][3]["metadata"]["name"])
+        names.append(rig.server.asked[0].body["metadata"]["name"])
 
     with_rig(scenario)
     with_rig(scenario)
@@ -242,7 +217,7 @@ def test_of_what_a_start_finds_so_many_are_told_for_each_reason() -> None:
         rig.recorder.emit(replace(intent(reason="Other"), found=True))
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        assert len(rig.server.requests) == FOUND + 2
+        assert len(rig.server.asked) == FOUND + 2
         assert rig.drops == {"rate": 50}
 
     with_rig(scenario, capacity=1000)
@@ -255,13 +230,13 @@ def test_each_object_and_reason_has_a_budget() -> None:
         rig.recorder.emit(intent(reason="Other"))
         rig.recorder.emit(intent(about=BLUEPRINT))
         await rig.recorder.flush(5)
-        assert len(rig.server.requests) == BURST + 2
+        assert len(rig.server.asked) == BURST + 2
         assert rig.drops == {"rate": 10}
         await rig.clock.sleep(REFILL_SECONDS)
         rig.recorder.emit(intent("later"))
         rig.recorder.emit(intent("too soon"))
         await rig.recorder.flush(5)
-        assert len(rig.server.requests) == BURST + 3
+        assert len(rig.server.asked) == BURST + 3
 
     with_rig(scenario)
 
@@ -271,11 +246,11 @@ def test_a_full_queue_loses_the_oldest_and_counts_it() -> None:
         for number in range(5):
             rig.recorder.emit(intent(str(number), reason=f"Reason{number}"))
         await rig.recorder.flush(5)
-        assert [request[3]["note"] for request in rig.server.requests] == ["2", "3", "4"]
+        assert rig.notes == ["2", "3", "4"]
         assert rig.drops == {"overflow": 2}
         rig.recorder.emit(intent("0", reason="Reason0"))  # it never was written, so it is not a repetition
         await rig.recorder.flush(5)
-        assert rig.server.requests[-1][0] == "POST"
+        assert rig.methods[-1] == "POST"
 
     with_rig(scenario, capacity=3)
 
@@ -284,8 +259,8 @@ def test_a_server_that_comes_back_gets_the_event() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent())
         assert await rig.recorder.flush(30)
-        assert len(rig.server.requests) == 3
-        assert len({request[3]["metadata"]["name"] for request in rig.server.requests}) == 1
+        assert len(rig.server.asked) == 3
+        assert len({asked.body["metadata"]["name"] for asked in rig.server.asked}) == 1
         assert not rig.drops
 
     with_rig(scenario, TransportError("POST"), ServerError("POST", status=503, retry_after=2.0))
@@ -297,7 +272,7 @@ def test_a_server_that_stays_away_does_not_hold_up_the_next_event() -> None:
         rig.recorder.emit(intent("second"))
         with capture_logs() as told:
             assert await rig.recorder.flush(30)
-        assert [request[3]["note"] for request in rig.server.requests] == ["first"] * ATTEMPTS + ["second"]
+        assert rig.notes == ["first"] * ATTEMPTS + ["second"]
         assert rig.drops == {"failed": 1}
         assert [line["event"] for line in told] == ["Gave up an Event"]
 
@@ -316,10 +291,10 @@ def test_a_refusal_is_final_and_told_once_unless_the_namespace_goes(answer: ApiE
     async def scenario(rig: Rig) -> None:
         with capture_logs() as lines:
             for note in ("one", "two"):
-                rig.server.answers.append(answer)
+                rig.errors.append(answer)
                 rig.recorder.emit(intent(note))
                 assert await rig.recorder.flush(5)
-        assert len(rig.server.requests) == 2
+        assert len(rig.server.asked) == 2
         assert rig.drops == {"refused": 2}
         assert len(lines) == told
 
@@ -331,22 +306,22 @@ def test_a_missing_right_is_believed_when_it_was_said_several_times() -> None:
 
     async def scenario(rig: Rig) -> None:
         with capture_logs() as lines:
-            rig.server.answers += [forbidden] * (REFUSALS - 1)
+            rig.errors += [forbidden] * (REFUSALS - 1)
             rig.recorder.emit(intent("told when the server has read its roles"))
             assert await rig.recorder.flush(60)
             assert not rig.drops
             assert lines == []
-            rig.server.answers += [forbidden] * REFUSALS
+            rig.errors += [forbidden] * REFUSALS
             rig.recorder.emit(intent("refused"))
             assert await rig.recorder.flush(60)
             assert rig.drops == {"refused": 1}
-            before = len(rig.server.requests)
-            rig.server.answers += [forbidden]
+            before = len(rig.server.asked)
+            rig.errors += [forbidden]
             rig.recorder.emit(intent("refused at once"))
             assert await rig.recorder.flush(0.1)
-            assert len(rig.server.requests) == before + 1
+            assert len(rig.server.asked) == before + 1
             assert [line["event"] for line in lines] == ["Events are refused"]
-            rig.server.answers += [forbidden]
+            rig.errors += [forbidden]
             rig.recorder.emit(intent("elsewhere", about=BLUEPRINT))
             assert await rig.recorder.flush(60)
             assert rig.drops == {"refused": 2}
@@ -361,7 +336,7 @@ def test_a_conflict_after_a_lost_answer_is_a_success() -> None:
         assert not rig.drops
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        assert [request[0] for request in rig.server.requests] == ["POST", "POST", "PATCH"]
+        assert rig.methods == ["POST", "POST", "PATCH"]
 
     with_rig(scenario, TransportError("POST"), Conflict("POST", status=409, reason="AlreadyExists"))
 
@@ -370,12 +345,12 @@ def test_an_event_that_expired_on_the_server_is_made_anew() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        rig.server.answers.append(NotFound("PATCH", status=404))
+        rig.errors.append(NotFound("PATCH", status=404))
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
         rig.recorder.emit(intent())
         await rig.recorder.flush(5)
-        assert [request[0] for request in rig.server.requests] == ["POST", "PATCH", "POST"]
+        assert rig.methods == ["POST", "PATCH", "POST"]
 
     with_rig(scenario)
 
@@ -399,7 +374,7 @@ def test_notes_are_cut_at_the_servers_limit_of_bytes(char: str) -> None:
         rig.recorder.emit(intent("short", reason=char * 2000))
         rig.recorder.emit(intent("lone \ud800 surrogate"))
         await rig.recorder.flush(5)
-        long, reason, lone = (request[3] for request in rig.server.requests)
+        long, reason, lone = (asked.body for asked in rig.server.asked)
         assert 1020 < len(long["note"].encode()) <= 1024
         assert len(reason["reason"].encode()) <= 128
         assert lone["note"] == "lone ? surrogate"
@@ -411,7 +386,7 @@ def test_a_note_never_carries_a_credential() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent("rest:https://user:c4n4ry@host/path is not a location"))
         await rig.recorder.flush(5)
-        assert "c4n4ry" not in json.dumps(rig.server.requests)
+        assert "c4n4ry" not in repr(rig.server.asked)
 
     with_rig(scenario)
 
@@ -420,7 +395,7 @@ def test_long_names_leave_room_for_what_makes_them_unique() -> None:
     async def scenario(rig: Rig) -> None:
         rig.recorder.emit(intent(about=ObjectRef("v1", "PersistentVolumeClaim", "shop", "x." * 126 + "y", "u")))
         await rig.recorder.flush(5)
-        name = rig.server.requests[0][3]["metadata"]["name"]
+        name = rig.server.asked[0].body["metadata"]["name"]
         assert len(name) <= 253
         assert ".." not in name
 

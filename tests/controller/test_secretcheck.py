@@ -11,7 +11,7 @@ import pytest
 from controller.secretcheck import StorageSecrets
 from informers.resource import ObjectKey
 from reconcilers.ports import SecretSight, SecretState
-from tests.controller.scripted import Asked, ScriptedTransport, failure
+from tests.support.scripted import Asked, ScriptedTransport, failure
 from tests.support.virtualtime import LoopClock, run_scenario
 
 SECRET = ObjectKey("shop", "storage")

@@ -9,7 +9,7 @@ import pytest
 from controller.verdict import Class, judge
 from informers.errors import ApiError, TransportError, error_from_response
 from reconcilers.reasons import Reason
-from tests.controller.scripted import failure
+from tests.support.scripted import failure
 
 CASES = [
     (failure(403, "Forbidden", 'namespaces "x": it is being terminated', ("NamespaceTerminating",)), False,

@@ -29,7 +29,7 @@ from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, Delete, Outcome, Plan, State
 from reconcilers.reasons import Reason
-from tests.controller.scripted import Asked, ScriptedTransport, failure
+from tests.support.scripted import Asked, ScriptedTransport, failure
 from tests.support.virtualtime import VirtualClock, run_virtual
 
 KEY = Key("Deployment", "demo", "shop")

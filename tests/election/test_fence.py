@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,50 +21,22 @@ from controller.watchdog import EXIT_CODE, PERIOD, Watchdog
 from informers.clock import RealClock
 from informers.errors import TransportError
 from informers.resource import ObjectKey
-from informers.transport import Response
 from reconcilers.keys import ObjectRef
 from reconcilers.kinds import BLUEPRINT
 from reconcilers.plan import ApplyStatus, EventIntent
+from tests.support.scripted import ScriptedTransport, made
 from tests.support.virtualtime import VirtualClock, run_virtual
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Wire:
-    """A transport that notes what it was given, and answers after `seconds`."""
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-        self.seen: list[tuple[str, str, float, Mapping[str, str] | None]] = []
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        timeout: float = 10.0,  # noqa: ASYNC109
-    ) -> Response:
-        self.seen.append((method, path, timeout, query))
-        await asyncio.sleep(self.seconds)
-        return Response(200, body=b'{"metadata": {"uid": "u", "resourceVersion": "1"}}')
-
-    def stream(self, path: str, *, query: Mapping[str, str], accept: str, idle_timeout: float) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        self.seen.clear()
-
-
-def fenced(until: float, wire: Wire | None = None) -> tuple[FencedTransport, Wire, Fence]:
-    wire = wire or Wire()
+def fenced(until: float, *, seconds: float = 0.0) -> tuple[FencedTransport, ScriptedTransport, Fence]:
+    """Of a server that takes `seconds` for each answer."""
+    wire = ScriptedTransport(made, seconds=seconds)
     clock = VirtualClock()
     fence = Fence(clock)
     fence.extend(clock.boottime() + until)
-    return FencedTransport(wire, fence), wire, fence  # type: ignore[arg-type]
+    return FencedTransport(wire, fence), wire, fence
 
 
 def test_a_closed_fence_sends_nothing_and_says_why() -> None:
@@ -76,9 +47,9 @@ def test_a_closed_fence_sends_nothing_and_says_why() -> None:
         fence.condemn("it is held by b")
         with pytest.raises(NotLeading, match="it is held by b"):
             await transport.request("PATCH", "/x")
-        assert not wire.seen
+        assert not wire.asked
         await transport.request("GET", "/x")
-        assert wire.seen
+        assert wire.asked
 
     run_virtual(main())
 
@@ -92,11 +63,11 @@ def test_the_time_of_a_request_is_cut_to_what_is_left_for_us_and_for_the_server(
     async def main() -> None:
         transport, wire, _ = fenced(3.0)
         await transport.request("PATCH", "/x", timeout=11.0, query={"timeout": "10s", "force": "true"})
-        _, _, limit, query = wire.seen[-1]
-        assert limit == pytest.approx(3.0)
-        assert query == {"timeout": "3.000s", "force": "true"}
+        assert wire.asked[-1].timeout == pytest.approx(3.0)
+        assert wire.asked[-1].query == {"timeout": "3.000s", "force": "true"}
         await transport.request("PATCH", "/x", timeout=1.0, query={"timeout": "1s"})
-        assert wire.seen[-1][2:] == (1.0, {"timeout": "1s"})
+        assert wire.asked[-1].timeout == 1.0
+        assert wire.asked[-1].query == {"timeout": "1s"}
 
     run_virtual(main())
 
@@ -105,7 +76,7 @@ def test_no_request_outlasts_the_lease_whatever_the_transport_does() -> None:
     """A transport may try twice, each time with the whole limit, as after a 401."""
 
     async def main() -> None:
-        transport, _, fence = fenced(3.0, Wire(seconds=60))
+        transport, _, fence = fenced(3.0, seconds=60)
         with pytest.raises(TransportError, match=r"no answer within 3.0 s"):
             await transport.request("PATCH", "/x", timeout=11.0)
         assert fence.remaining == 0
@@ -159,11 +130,11 @@ def test_a_condemned_process_has_two_seconds_and_no_more_than_it_had() -> None:
 
 def test_without_an_election_everything_passes() -> None:
     async def main() -> None:
-        wire, clock = Wire(), VirtualClock()
-        transport = FencedTransport(wire, Fence.without_election(clock))  # type: ignore[arg-type]
+        wire, clock = ScriptedTransport(made), VirtualClock()
+        transport = FencedTransport(wire, Fence.without_election(clock))
         clock.suspend(1e9)
         await transport.request("DELETE", "/x", timeout=11.0)
-        assert wire.seen[-1][2] == 11.0
+        assert wire.asked[-1].timeout == 11.0
 
     run_virtual(main())
 
@@ -183,15 +154,15 @@ def test_status_writes_and_events_stop_at_the_fence() -> None:
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(recorder.run())
             assert await recorder.flush(5)
-            assert [method for method, *_ in wire.seen] == ["PATCH", "POST"]
-            wire.seen.clear()
+            assert [asked.method for asked in wire.asked] == ["PATCH", "POST"]
+            wire.asked.clear()
             fence.condemn("lost")
             with pytest.raises(NotLeading):
                 await applier.apply_status(status)
             recorder.emit(EventIntent(regarding=ref, type="Normal", reason="Other", action="A", note="n"))
             await asyncio.sleep(30)
             writing.cancel()
-        assert not wire.seen
+        assert not wire.asked
         assert dropped == ["failed"]
 
     run_virtual(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -21,16 +22,19 @@ class Asked:
     query: Mapping[str, str]
     body: Any
     accept: str = "application/json"
+    content_type: str = "application/json"
+    timeout: float = 10.0
 
 
 Answer = Callable[[Asked], tuple[int, dict[str, Any]] | ApiError]
 
 
 class ScriptedTransport:
-    """Answers each request by a function of it: a status and a body, or an error to raise."""
+    """Answers each request by a function of it, after `seconds`: a status and a body, or an error to raise."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, seconds: float = 0.0) -> None:
         self._answer = answer
+        self._seconds = seconds
         self.asked: list[Asked] = []
 
     async def request(
@@ -44,8 +48,11 @@ class ScriptedTransport:
         accept: str = "application/json",
         timeout: float = 10.0,  # noqa: ASYNC109
     ) -> Response:
-        asked = Asked(method, path, dict(query or {}), json.loads(body) if body else None, accept)
+        content = json.loads(body) if body else None
+        asked = Asked(method, path, dict(query or {}), content, accept, content_type, timeout)
         self.asked.append(asked)
+        if self._seconds:
+            await asyncio.sleep(self._seconds)
         answer = self._answer(asked)
         if isinstance(answer, ApiError):
             raise answer
@@ -61,6 +68,11 @@ class ScriptedTransport:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def made(_: Asked) -> tuple[int, dict[str, Any]]:
+    """What is answered to a write that succeeds."""
+    return 200, {"metadata": {"uid": "u", "resourceVersion": "1"}}
 
 
 def failure(status: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:
