@@ -28,6 +28,7 @@ LEASE = {"get", "watch", "create", "update"}
 
 
 def test_only_our_own_kinds_may_be_written() -> None:
+    assert {resource for _, resource, _ in rules()} >= OURS | {"leases"}
     for group, resource, verbs in rules():
         if resource == "leases":
             assert verbs == LEASE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ YAML = [block for path in documents() for block in blocks(path) if block.languag
 
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def reason_rows(path: Path) -> list[str]:
+    """The names in the first column of tables, written like a reason."""
+    return re.findall(r"^\| `([A-Z][A-Za-z]+)` \|", prose(path), re.MULTILINE)
+
+
+@pytest.mark.parametrize("find", [links, command_lines, reason_rows], ids=lambda find: find.__name__)
+def test_what_is_checked_below_is_found(find: Callable[[Path], Iterable[object]]) -> None:
+    assert any(list(find(path)) for path in BY_HAND)
 
 
 @pytest.mark.parametrize("path", documents(), ids=_name)
@@ -121,7 +132,7 @@ def test_what_happens_when_names_a_test_in_every_row() -> None:
 def test_reasons_in_tables_exist() -> None:
     reasons = {reason.value for reason in Reason}
     for path in BY_HAND:
-        for row in re.findall(r"^\| `([A-Z][A-Za-z]+)` \|", prose(path), re.MULTILINE):
+        for row in reason_rows(path):
             assert row in reasons, f"{_name(path)}: {row} is no reason"
 
 

@@ -68,7 +68,9 @@ def test_the_policies_have_no_mistakes_that_the_server_can_find(admin: ApiClient
     kind = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
     plane.start_controllers(("validatingadmissionpolicy-status-controller",))
     try:
-        for policy in admin.list(kind):
+        policies = admin.list(kind)
+        assert policies
+        for policy in policies:
             name = policy["metadata"]["name"]
             checked = wait_for(
                 lambda name=name: _status_when(admin.get(kind, name), "typeChecking"),

@@ -171,11 +171,12 @@ def test_the_lease_is_the_one_that_the_role_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [{}, {"namespaces": ["shop"]}, {"metrics": {"secure": False}}])
 def test_no_role_reads_secrets(values: Object) -> None:
-    for each in render(values):
-        if each.kind in ("ClusterRole", "Role"):
-            for rule in each.content["rules"]:
-                assert "secrets" not in rule.get("resources", ()), each.name
-                assert "*" not in [*rule.get("resources", ()), *rule.get("apiGroups", ()), *rule["verbs"]], each.name
+    roles = [each for each in render(values) if each.kind in ("ClusterRole", "Role")]
+    assert "autobackup-blueprints" in {each.name for each in roles}
+    for each in roles:
+        for rule in each.content["rules"]:
+            assert "secrets" not in rule.get("resources", ()), each.name
+            assert "*" not in [*rule.get("resources", ()), *rule.get("apiGroups", ()), *rule["verbs"]], each.name
 
 
 def test_one_storage_secret_can_be_named() -> None:

@@ -130,7 +130,6 @@ def understood_or_refused(key: str, text: str, kind: str) -> None:
         found = parse({key: text}, kind=kind)
     except Refusal as refusal:
         said = str(refusal)
-        assert len(said) <= 600, said
         assert said.startswith(key)
         assert said.isprintable(), said
         assert "; " in said

@@ -162,11 +162,8 @@ configs = st.dictionaries(
 def test_any_backend_has_a_location_or_a_refusal(backend: dict[str, Any]) -> None:
     try:
         location = locate(backend, namespace="demo")
-    except Refusal as error:
-        said = str(error)
-    else:
-        said = ""
-        assert provider_of(backend) in str(location)
-        assert not {"", ".", ".."} & set(location.path)
-        assert isinstance(prefix_of(backend), str)
-    assert len(said) <= 600
+    except Refusal:
+        return
+    assert provider_of(backend) in str(location)
+    assert not {"", ".", ".."} & set(location.path)
+    assert isinstance(prefix_of(backend), str)

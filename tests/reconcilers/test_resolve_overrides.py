@@ -277,7 +277,6 @@ def test_only_what_is_allowed_can_differ(annotations: dict[str, str], around: di
     found = attempt(annotations, around, kind=kind, runtimeSettings=RUNTIME)
     if isinstance(found, Refusal):
         assert str(found).isprintable()
-        assert len(str(found)) <= 600
         assert any(str(found).startswith(key) for key in o.OVERRIDABLE)
         return
     assert found.repository == plain.repository
