@@ -18,10 +18,9 @@ from bench.operator import Operator
 from bench.seeding import copy, seed
 from reconcilers.kinds import CONFIGURATION
 from reconcilers.marks import MANAGED_BY, PRODUCT
-from tools.controlplane import AuditEvent, ControlPlane, install_crds
+from tools.controlplane import OPERATOR, AuditEvent, ControlPlane, install_crds
 from tools.demo.rights import Identity, grant
 
-OPERATOR = "system:serviceaccount:autobackup-system:autobackup"
 BESIDES = frozenset({"events", "selfsubjectaccessreviews", "selfsubjectreviews"})
 """What the operator may send besides its work: Events, and questions about its own rights, which store nothing."""
 

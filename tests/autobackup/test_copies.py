@@ -21,11 +21,10 @@ from tests.autobackup.copying import (
 )
 from tests.autobackup.stage import SECONDS, Stage
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
-from tools.controlplane import AuditLog, wait_for
+from tools.controlplane import OPERATOR, AuditLog, wait_for
 
 PASSWORD = "RESTIC_PASSWORD"
 ANNOTATION = "stash.appscode.com/backup-blueprint"
-OPERATOR = "system:serviceaccount:autobackup-system:autobackup"
 
 
 @pytest.fixture

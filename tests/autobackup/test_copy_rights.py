@@ -15,9 +15,8 @@ from tests.autobackup.copying import CONTENT, SECRET, allow, blueprint_from, cop
 from tests.autobackup.stage import Stage
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ApiClient, ApiFailure, ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ApiClient, ApiFailure, ControlPlane, wait_for
 
-OPERATOR = "system:serviceaccount:autobackup-system:autobackup"
 PASSWORD = "RESTIC_PASSWORD"
 APPLY = "application/apply-patch+yaml"
 ANNOTATION = "stash.appscode.com/backup-blueprint"

@@ -18,9 +18,8 @@ from tests.autobackup.traffic import Traffic
 from tests.support.faultproxy import FaultProxy
 from tests.support.faults import Answer, CutAfter, Delay, DropAfter, DropBefore, Fault
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
-USER = "system:serviceaccount:autobackup-system:autobackup"
 WATCHED = (
     "/backupblueprints",
     "/repositories",
@@ -54,12 +53,12 @@ def test_server_restarts_while_events_flow(plane: ControlPlane, account: Path, s
         people.stop()
         oracle.agrees(scene, RECOVERY)
         oracle.no_duplicates(scene)
-        oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=2)
+        oracle.bounded(plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace), people, repeats=2)
         assert process.exit_code is None
         # The new server does not remember what we were told last, so each collection is read, once.
-        asked = list(plane.audit_log.requests(restarted, user=USER, verbs={"list", "watch"}))
+        asked = list(plane.audit_log.requests(restarted, user=OPERATOR, verbs={"list", "watch"}))
         assert {e.verb for e in asked} == {"watch"}
-        everything = [e for e in plane.audit_log.requests(mark, user=USER, verbs={"watch"}) if e.status == 200]
+        everything = [e for e in plane.audit_log.requests(mark, user=OPERATOR, verbs={"watch"}) if e.status == 200]
         readings = Counter(e.resource for e in asked if "sendInitialEvents" in e.uri and e.status == 200)
         at_the_start = Counter(e.resource for e in everything if "sendInitialEvents" in e.uri) - readings
         assert readings.keys() == {e.resource for e in everything}
@@ -91,9 +90,9 @@ def test_watches_are_cut_at_random_bytes(plane: ControlPlane, by_proxy: Path, pr
         people.stop()
         oracle.agrees(scene, RECOVERY)
         oracle.no_duplicates(scene)
-        oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=1)
+        oracle.bounded(plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace), people, repeats=1)
         assert probes.relists(process) == [], "a watch that was cut goes on, and reads nothing twice"
-        assert not plane.audit_log.requests(mark, user=USER, verbs={"list"})
+        assert not plane.audit_log.requests(mark, user=OPERATOR, verbs={"list"})
         assert not probes.complaints(process)
 
 
@@ -123,7 +122,7 @@ def test_history_is_gone(plane: ControlPlane, by_proxy: Path, proxy: FaultProxy,
         assert set(probes.relists(process)) == {"history"}
         readings = Counter(
             event.resource
-            for event in plane.audit_log.requests(mark, user=USER, verbs={"list", "watch"})
+            for event in plane.audit_log.requests(mark, user=OPERATOR, verbs={"list", "watch"})
             if event.verb == "list" or "sendInitialEvents" in event.uri
         )
         # Each is begun once; a reading that breaks off, as it may early in the life of a server, is made again.
@@ -132,7 +131,7 @@ def test_history_is_gone(plane: ControlPlane, by_proxy: Path, proxy: FaultProxy,
         failed = [(e["resource"], e.get("error")) for e in probes.entries(process) if "failed and is tried" in e["msg"]]
         assert max(again.values()) == 1, again
         assert max(readings.values()) <= 2, (readings, failed)
-        deleted = [e.name for e in plane.audit_log.writes(mark, user=USER) if e.verb == "delete"]
+        deleted = [e.name for e in plane.audit_log.writes(mark, user=OPERATOR) if e.verb == "delete"]
         assert sorted(deleted) == ["app-t2", "deploy-t1", "sts-t0"]
 
 
@@ -192,7 +191,7 @@ def test_requests_fail_in_every_way(plane: ControlPlane, by_proxy: Path, proxy: 
         assert probes.total(process, "controller_runtime_reconcile_panics_total") == 0
     written = Counter(
         (e.verb, e.resource, e.name)
-        for e in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)
+        for e in plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace)
         if e.resource in ("repositories", "backupconfigurations")
     )
     assert max(written.values()) <= 3, written.most_common(3)
@@ -215,5 +214,5 @@ def test_third_of_all_requests_fails(plane: ControlPlane, by_proxy: Path, proxy:
         oracle.no_duplicates(scene)
         met = sum(rule.hits for rule in rules)
         assert met > 200
-        oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=3)
+        oracle.bounded(plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace), people, repeats=3)
         assert "Traceback" not in process.log()

@@ -15,12 +15,11 @@ from tests.autobackup.stage import ANNOTATION, RECOVERY, SECONDS, Stage, grant_o
 from tests.support.cluster import create_namespace, unique_name
 from tests.support.operator import OperatorProcess
 from tests.support.pod import Pod
-from tools.controlplane import ApiClient, ApiFailure, ControlPlane, install_crds, wait_for
+from tools.controlplane import OPERATOR, ApiClient, ApiFailure, ControlPlane, install_crds, wait_for
 
 NAMESPACE = "autobackup-system"
 FLAGS = (*probes.SERVE, "--leader-election=never")
 """A leader would end when the server is away for ten seconds, and its successor would read everything anew."""
-USER = f"system:serviceaccount:{NAMESPACE}:autobackup"
 
 pytestmark = pytest.mark.cluster
 
@@ -110,7 +109,7 @@ def test_token_is_rotated_and_later_expires(place: ControlPlane, tmp_path: Path)
         assert process.exit_code is None
         for token in (first, second):
             assert token not in process.log()
-    written = place.audit_log.writes(mark, user=USER, namespace=stage.namespace, resource="repositories")
+    written = place.audit_log.writes(mark, user=OPERATOR, namespace=stage.namespace, resource="repositories")
     assert sorted(event.name for event in written if event.status < 300) == [
         "deploy-before",
         "deploy-refused",
@@ -141,12 +140,12 @@ def test_authority_behind_the_servers_certificate_is_replaced(place: ControlPlan
             state=process.tail,
         )
         mark = place.audit_log.mark()
-        assert place.audit_log.requests(mark, user=USER) == [], "nothing is sent to whom it does not believe"
+        assert place.audit_log.requests(mark, user=OPERATOR) == [], "nothing is sent to whom it does not believe"
         assert probes.probe(process, "/livez") == (200, "ok")
         pod.rotate(ca=place.apiserver.ca_file.read_bytes())
         oracle.agrees(stage, RECOVERY)
         oracle.no_duplicates(stage)
         wait_for(lambda: probes.probe(process, "/readyz")[0] == 200, SECONDS, what="readiness", state=process.tail)
-        written = place.audit_log.writes(mark, user=USER, namespace=stage.namespace, resource="repositories")
+        written = place.audit_log.writes(mark, user=OPERATOR, namespace=stage.namespace, resource="repositories")
         assert [event.name for event in written if event.status < 300] == ["deploy-meanwhile"]
     stage.clean()

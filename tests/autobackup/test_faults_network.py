@@ -12,9 +12,8 @@ from tests.autobackup.stage import ANNOTATION, RECOVERY, SECONDS, Stage
 from tests.support.faultproxy import FaultProxy
 from tests.support.faults import Delay, Throttle
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
-USER = "system:serviceaccount:autobackup-system:autobackup"
 SILENCE = 70.0
 """After so many seconds without a byte a watch counts as dead."""
 
@@ -49,11 +48,13 @@ def test_connection_dies_and_nobody_says_so(
         resumed = plane.audit_log.mark()
         scene.create("StatefulSet", "last", {ANNOTATION: blueprint})
         scene.configured("sts-last")
-        watches = plane.audit_log.requests(resumed, user=USER, resource="statefulsets", verbs={"watch"})
+        watches = plane.audit_log.requests(resumed, user=OPERATOR, resource="statefulsets", verbs={"watch"})
         versions = [int(found[1]) for event in watches if (found := re.search(r"resourceVersion=(\d+)", event.uri))]
         assert max(versions) > quiet
         assert probes.relists(process) == []
-        written = [e.name for e in plane.audit_log.writes(mark, user=USER, resource="repositories") if e.status < 300]
+        written = [
+            e.name for e in plane.audit_log.writes(mark, user=OPERATOR, resource="repositories") if e.status < 300
+        ]
         assert sorted(written) == ["deploy-new", "sts-last"]
 
 
@@ -78,5 +79,5 @@ def test_answers_are_slow(plane: ControlPlane, by_proxy: Path, proxy: FaultProxy
         oracle.agrees(scene, RECOVERY)
         scene.settled(blueprint, matched=23, configured=23)
         oracle.no_duplicates(scene)
-    written = plane.audit_log.writes(mark, user=USER, namespace=scene.namespace, resource="repositories")
+    written = plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace, resource="repositories")
     assert all(sum(other.name == event.name for other in written) <= 3 for event in written)

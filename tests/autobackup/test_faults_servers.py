@@ -13,16 +13,16 @@ from tests.autobackup.traffic import Traffic
 from tests.support.faultproxy import FaultProxy
 from tests.support.link import Link
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
-
-USER = "system:serviceaccount:autobackup-system:autobackup"
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
 pytestmark = pytest.mark.cluster
 
 
 def deletions(plane: ControlPlane, mark: int, stage: Stage) -> list[str]:
     """What the operator asked the server to delete."""
-    return [e.name for e in plane.audit_log.writes(mark, user=USER, namespace=stage.namespace) if e.verb == "delete"]
+    return [
+        e.name for e in plane.audit_log.writes(mark, user=OPERATOR, namespace=stage.namespace) if e.verb == "delete"
+    ]
 
 
 def test_etcd_hangs_while_people_work(plane: ControlPlane, account: Path, scene: Stage) -> None:
@@ -50,7 +50,7 @@ def test_etcd_hangs_while_people_work(plane: ControlPlane, account: Path, scene:
         people.stop()
         oracle.agrees(scene, RECOVERY)
         oracle.no_duplicates(scene)
-        oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, repeats=3)
+        oracle.bounded(plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace), people, repeats=3)
         assert process.exit_code is None
 
 
@@ -65,14 +65,14 @@ def test_server_has_too_much_to_do(plane: ControlPlane, account: Path, scene: St
         with OperatorProcess(account, *probes.SERVE) as process:
             oracle.agrees(scene, RECOVERY)
             scene.settled(blueprint, configured=40, failed=0)
-            refused = [e for e in plane.audit_log.requests(mark, user=USER) if e.status == 429]
+            refused = [e for e in plane.audit_log.requests(mark, user=OPERATOR) if e.status == 429]
             assert refused, "the server was asked by several at a time"
             assert len(refused) < 400
             assert [e["note"] for e in scene.events() if e["type"] == "Warning"] == []
             assert [(e["msg"], e.get("err")) for e in probes.complaints(process)] == []
         written = Counter(
             (e.resource, e.name)
-            for e in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)
+            for e in plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace)
             if e.resource in ("repositories", "backupconfigurations") and e.status < 300
         )
         assert len(written) == 80
@@ -109,7 +109,7 @@ def test_one_of_two_servers_lags_behind(plane: ControlPlane, account: Path, scen
                 scene.blueprint(blueprint, schedule="7 7 * * *")
                 asked = behind.audit_log.mark()
                 wait_for(
-                    lambda: len(behind.audit_log.requests(asked, user=USER, verbs={"watch", "list"})) >= 10,
+                    lambda: len(behind.audit_log.requests(asked, user=OPERATOR, verbs={"watch", "list"})) >= 10,
                     RECOVERY,
                     what="the operator to ask the server that lags behind",
                     state=process.tail,
@@ -132,7 +132,7 @@ def test_one_of_two_servers_lags_behind(plane: ControlPlane, account: Path, scen
                 oracle.no_duplicates(scene)
                 assert sorted(deletions(plane, mark, scene)) == ["app-t2", "deploy-t1"]
                 repositories = plane.audit_log.writes(
-                    mark, user=USER, namespace=scene.namespace, resource="repositories"
+                    mark, user=OPERATOR, namespace=scene.namespace, resource="repositories"
                 )
                 assert [event.name for event in repositories if event.status < 300] == ["sts-unseen"]
                 assert process.exit_code is None

@@ -14,9 +14,16 @@ from tests.autobackup import oracle, probes
 from tests.autobackup.stage import ANNOTATION, BLUEPRINT, CONFIGURATION, SECONDS, Stage, grant_operator
 from tests.support.cluster import create_namespace, unique_name
 from tests.support.operator import OperatorProcess
-from tools.controlplane import GARBAGE_COLLECTION, ApiFailure, ControlPlane, install_crds, remove_crd, wait_for
+from tools.controlplane import (
+    GARBAGE_COLLECTION,
+    OPERATOR,
+    ApiFailure,
+    ControlPlane,
+    install_crds,
+    remove_crd,
+    wait_for,
+)
 
-USER = "system:serviceaccount:autobackup-system:autobackup"
 APPBINDINGS = "appbindings.appcatalog.appscode.com"
 LATE = 15.0
 """Within this many seconds a kind is noticed that was not there: the API server tells when its group comes."""
@@ -46,7 +53,7 @@ def test_kind_comes_goes_and_comes_back(plane: ControlPlane, account: Path, scen
         wait_for(lambda: notices(old, "Kind is not served; waiting for it"), SECONDS, what="the operator to notice")
         # The server took the objects along; it was nobody's wish that their backups end.
         assert {c["metadata"]["name"]: c["metadata"]["uid"] for c in scene.configurations()} == before
-        assert [e.name for e in plane.audit_log.writes(mark, user=USER) if e.verb == "delete"] == []
+        assert [e.name for e in plane.audit_log.writes(mark, user=OPERATOR) if e.verb == "delete"] == []
         assert not probes.complaints(old, since=line)
         # Everything else goes on.
         scene.create("PersistentVolumeClaim", "more", {ANNOTATION: blueprint})
@@ -119,7 +126,9 @@ def test_kind_gets_a_field_and_loses_it_again(plane: ControlPlane, account: Path
         wait_for(lambda: spec()["schedule"] == "8 8 * * *", SECONDS, what="the next edit to arrive")
         scene.settled(blueprint, configured=1)
         wait_for(lambda: probes.at_rest(process), SECONDS, what="the queue to be empty")
-        written = plane.audit_log.writes(mark, user=USER, namespace=scene.namespace, resource="backupconfigurations")
+        written = plane.audit_log.writes(
+            mark, user=OPERATOR, namespace=scene.namespace, resource="backupconfigurations"
+        )
         assert len(written) == 2, "one write for each edit, and none about the field"
         # What is asked of the kind while the server changes it may be refused once.
         assert not [
@@ -207,7 +216,7 @@ def test_garbage_collector_is_no_rival(plane: ControlPlane, account: Path, scene
         # Whoever is faster deletes it, and nobody makes it anew. The Repositories stand for data and stay.
         made = [
             event
-            for event in plane.audit_log.writes(mark, user=USER, namespace=scene.namespace)
+            for event in plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace)
             if event.verb == "patch" and event.resource in ("repositories", "backupconfigurations")
         ]
         assert made == []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.autobackup.stage import CONFIGURATION, REPOSITORY, SECONDS, Stage
 from tests.support.cluster import create_namespace, grant, remove_namespace, unique_name
-from tools.controlplane import ApiClient, AuditLog, ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ApiClient, AuditLog, ControlPlane, wait_for
 
 OWN = "autobackup.stash.appscode.com/"
 
@@ -63,7 +63,7 @@ def test_nothing_is_written_to_the_target(stage: Stage, audit_log: AuditLog) -> 
     stage.create("Deployment", "shop", {"stash.appscode.com/backup-blueprint": blueprint})
     stage.configured("deploy-shop")
     stage.settled(blueprint, configured=1)
-    written = audit_log.writes(mark, user="system:serviceaccount:autobackup-system:autobackup")
+    written = audit_log.writes(mark, user=OPERATOR)
     assert {event.resource for event in written} <= {
         "repositories",
         "backupconfigurations",
@@ -82,14 +82,13 @@ def test_new_volume_costs_two_writes_and_no_read(stage: Stage, audit_log: AuditL
     stage.create("PersistentVolumeClaim", "second", {"stash.appscode.com/backup-blueprint": blueprint})
     stage.configured("pvc-second")
     stage.settled(blueprint, configured=2)
-    user = "system:serviceaccount:autobackup-system:autobackup"
     written = [
         (event.verb, event.resource, event.name)
-        for event in audit_log.writes(mark, user=user, namespace=stage.namespace)
+        for event in audit_log.writes(mark, user=OPERATOR, namespace=stage.namespace)
         if event.resource in ("repositories", "backupconfigurations")
     ]
     assert written == [("patch", "repositories", "pvc-second"), ("patch", "backupconfigurations", "pvc-second")]
-    assert not audit_log.requests(mark, user=user, namespace=stage.namespace, verbs={"get", "list"})
+    assert not audit_log.requests(mark, user=OPERATOR, namespace=stage.namespace, verbs={"get", "list"})
 
 
 def test_blueprint_created_late(stage: Stage) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.autobackup import probes
+from tests.autobackup.restarts import restart_writes_nothing
 from tests.autobackup.stage import SECONDS, Object, Stage
-from tests.autobackup.test_restart import REVIEWS, USER, looked_at, revisions
 from tests.reconcilers.hostile import TEXTS
 from tests.support.operator import OperatorProcess
 from tools.controlplane import ApiFailure, ControlPlane, wait_for
@@ -297,14 +296,7 @@ def test_a_shorter_retention_waits_and_a_restart_writes_nothing(
         waiting = json.loads(annotations_of(scene, "pvc-data")["autobackup.stash.appscode.com/retention-pending"])
         assert waiting["policy"] == {"keepLast": 2}
         assert first.terminate() == 0
-    before = revisions(scene)
-    mark = plane.audit_log.mark()
-    with OperatorProcess(account, *probes.SERVE) as second:
-        looked_at(second, 2)
-        assert second.terminate() == 0
-    writes = [event for event in plane.audit_log.writes(mark, user=USER) if event.resource != REVIEWS]
-    assert [(e.verb, e.resource, e.subresource, e.name) for e in writes] == []
-    assert revisions(scene) == before
+    restart_writes_nothing(plane, account, scene, targets=1)
 
 
 def test_a_shorter_retention_takes_effect_by_itself(plane: ControlPlane, account: Path, scene: Stage) -> None:

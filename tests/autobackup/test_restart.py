@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.autobackup import oracle, probes
+from tests.autobackup.restarts import REVIEWS, looked_at, restart_writes_nothing, revisions
 from tests.autobackup.stage import Stage
 from tests.autobackup.traffic import Traffic
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
-USER = "system:serviceaccount:autobackup-system:autobackup"
-REVIEWS = "selfsubjectaccessreviews"
 TOGETHER = 250
 """How many changes two operators work on together."""
 
@@ -27,40 +26,13 @@ def populate(stage: Stage, blueprint: str, count: int) -> None:
         stage.create(kind, f"t{number}", {"stash.appscode.com/backup-blueprint": blueprint})
 
 
-def looked_at(process: OperatorProcess, count: int) -> None:
-    """Wait until the operator has looked at so many objects since its start, and has nothing left to do."""
-    probes.started(process)
-    wait_for(
-        lambda: probes.total(process, "controller_runtime_reconcile_total") >= count and probes.at_rest(process),
-        30,
-        what=f"{count} objects to be looked at",
-        state=process.tail,
-    )
-
-
-def revisions(stage: Stage) -> dict[tuple[str, str], str]:
-    """What any write changes, of everything that the operator makes."""
-    found = [*stage.repositories(), *stage.configurations()]
-    return {(item["kind"], item["metadata"]["name"]): item["metadata"]["resourceVersion"] for item in found}
-
-
 def test_restart_with_converged_targets_writes_nothing(plane: ControlPlane, account: Path, scene: Stage) -> None:
     blueprint = scene.blueprint()
     populate(scene, blueprint, 40)
     with OperatorProcess(account) as first:
         scene.settled(blueprint, matched=40, configured=40)
         assert first.terminate() == 0
-    before = revisions(scene)
-    assert len(before) == 80
-    mark = plane.audit_log.mark()
-    with OperatorProcess(account, *probes.SERVE) as second:
-        looked_at(second, 41)
-        assert second.terminate() == 0
-    writes = [event for event in plane.audit_log.writes(mark, user=USER) if event.resource != REVIEWS]
-    assert [(e.verb, e.resource, e.subresource, e.name) for e in writes] == []
-    reads = plane.audit_log.requests(mark, user=USER, verbs={"get", "list"})
-    assert [event.uri for event in reads if event.resource] == []
-    assert revisions(scene) == before
+    restart_writes_nothing(plane, account, scene, targets=40)
 
 
 def test_steady_state_writes_nothing(plane: ControlPlane, account: Path, scene: Stage) -> None:
@@ -79,7 +51,7 @@ def test_steady_state_writes_nothing(plane: ControlPlane, account: Path, scene: 
         scene.settled(blueprint, configured=9)
     writes = [
         (e.resource, e.name)
-        for e in plane.audit_log.writes(mark, user=USER)
+        for e in plane.audit_log.writes(mark, user=OPERATOR)
         if e.resource in ("repositories", "backupconfigurations") and not e.name.endswith("pvc-last")
     ]
     assert writes == []
@@ -97,27 +69,28 @@ def test_terminate_ends_within_the_grace(account: Path, scene: Stage) -> None:
 def test_killed_at_random_moments(plane: ControlPlane, account: Path, scene: Stage) -> None:
     """Whatever was half done is completed: the objects that an undisturbed run would have made, and it agrees."""
     chance = random.Random(20261123)
+    rounds, each = 6, 8
     blueprint = scene.blueprint()
     process = OperatorProcess(account)
     with process:
-        for round_ in range(6):
-            for number in range(8):
+        for round_ in range(rounds):
+            for number in range(each):
                 kind = ("PersistentVolumeClaim", "Deployment")[number % 2]
                 scene.create(kind, f"r{round_}-{number}", {"stash.appscode.com/backup-blueprint": blueprint})
             scene.blueprint(blueprint, schedule=f"{round_} 3 * * *")
-            made = 8 * round_ + chance.randrange(9)
+            made = each * round_ + chance.randrange(each + 1)
             wait_for(lambda made=made: len(scene.repositories()) >= made, 30, what=f"{made} Repositories")
             process.kill()
             process.start()
         oracle.agrees(scene, 30)
         process.kill()
     before = revisions(scene)
-    assert len(before) == 96
+    assert len(before) == 2 * rounds * each
     mark = plane.audit_log.mark()
     with OperatorProcess(account, *probes.SERVE) as undisturbed:
-        looked_at(undisturbed, 49)
+        looked_at(undisturbed, rounds * each + 1)
     assert revisions(scene) == before
-    written = {event.resource for event in plane.audit_log.writes(mark, user=USER)}
+    written = {event.resource for event in plane.audit_log.writes(mark, user=OPERATOR)}
     assert written <= {REVIEWS, "backupblueprints", "events"}
 
 
@@ -146,8 +119,10 @@ def test_two_operators_do_not_fight(plane: ControlPlane, account: Path, scene: S
             wait_for(lambda process=process: probes.at_rest(process), 20, what="both to be at rest")
         assert {key: revision for key, revision in revisions(scene).items() if key in before} == before
         assert all(probes.total(p, "autobackup_applier_oscillation_total") == 0 for p in (one, other))
-    oracle.bounded(plane.audit_log.writes(mark, user=USER, namespace=scene.namespace), people, operators=2)
+    oracle.bounded(plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace), people, operators=2)
     late = [
-        e.name for e in plane.audit_log.writes(end, user=USER) if e.resource in ("backupconfigurations", "repositories")
+        e.name
+        for e in plane.audit_log.writes(end, user=OPERATOR)
+        if e.resource in ("backupconfigurations", "repositories")
     ]
     assert set(late) <= {"pvc-last"}

@@ -9,16 +9,14 @@ import pytest
 from tests.autobackup import oracle, probes
 from tests.autobackup.stage import ANNOTATION, CONFIGURATION, SECONDS, Stage
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
-
-USER = "system:serviceaccount:autobackup-system:autobackup"
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
 pytestmark = pytest.mark.cluster
 
 
 def configuration_writes(plane: ControlPlane, mark: int, stage: Stage, name: str) -> int:
     """How often the operator wrote one BackupConfiguration."""
-    written = plane.audit_log.writes(mark, user=USER, namespace=stage.namespace, resource="backupconfigurations")
+    written = plane.audit_log.writes(mark, user=OPERATOR, namespace=stage.namespace, resource="backupconfigurations")
     return sum(event.name == name for event in written)
 
 
@@ -95,7 +93,7 @@ def test_somebody_deletes_what_we_make_again_and_again(plane: ControlPlane, acco
     assert configuration_writes(plane, mark, scene, "pvc-data") == 21
     created = [e for e in scene.events("data") if e["reason"] == "BackupConfigurationCreated"]
     assert len(created) <= 21
-    told = plane.audit_log.writes(mark, user=USER, namespace=scene.namespace, resource="events")
+    told = plane.audit_log.writes(mark, user=OPERATOR, namespace=scene.namespace, resource="events")
     assert len(told) <= 2 * 25, "Events have a budget"
 
 
@@ -125,7 +123,7 @@ def test_right_is_taken_away_and_given_back(plane: ControlPlane, account: Path, 
             scene.settled(blueprint, matched=2, configured=1, failed=1)
             assert probes.probe(process, "/readyz")[0] == 200, "the watches are not concerned"
             denied = [
-                e for e in plane.audit_log.requests(mark, user=USER, resource="backupconfigurations") if e.is_denied
+                e for e in plane.audit_log.requests(mark, user=OPERATOR, resource="backupconfigurations") if e.is_denied
             ]
             assert 1 <= len(denied) <= 8, "what only a person can mend is not tried in a loop"
         finally:
@@ -142,7 +140,7 @@ def may_patch(stage: Stage) -> bool:
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": USER,
+            "user": OPERATOR,
             "resourceAttributes": {
                 "group": "stash.appscode.com",
                 "resource": "backupconfigurations",
@@ -218,7 +216,7 @@ def test_what_is_made_of_a_small_blueprint_is_too_large(
         assert len(failure["message"]) < 1100
         scene.settled(blueprint, matched=2, configured=1, failed=1)
         wait_for(lambda: probes.at_rest(process), SECONDS, what="the queue to be empty")
-        sent = plane.audit_log.requests(mark, user=USER, resource="backupconfigurations", verbs={"patch"})
+        sent = plane.audit_log.requests(mark, user=OPERATOR, resource="backupconfigurations", verbs={"patch"})
         # Once more at most, when the Repository was seen.
         assert [event.status for event in sent if event.status >= 400] in ([500], [500, 500])
         assert len(process.log()) < 1_000_000

@@ -17,12 +17,11 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ApiClient, AuditLog, wait_for
+from tools.controlplane import OPERATOR, ApiClient, AuditLog, wait_for
 from tools.controlplane.audit import AuditEvent
 
 NAMESPACE = "autobackup-system"
 LEASE = "coordination.k8s.io/v1/Lease"
-USER = "system:serviceaccount:autobackup-system:autobackup"
 SECONDS = 60.0
 QUICK = (5, 3.5, 0.5)
 """Long enough that a leader on a busy machine does not lose the Lease by itself."""
@@ -147,7 +146,7 @@ class Story:
 
     @classmethod
     def of(cls, log: AuditLog, mark: int, identity: str) -> Story:
-        return cls([event for event in log.requests(mark, user=USER) if identity in event.user_agent])
+        return cls([event for event in log.requests(mark, user=OPERATOR) if identity in event.user_agent])
 
     @property
     def writes(self) -> list[AuditEvent]:

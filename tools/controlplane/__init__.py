@@ -11,7 +11,7 @@ from tools.controlplane.apiserver import ApiServer
 from tools.controlplane.audit import AuditEvent, AuditLog
 from tools.controlplane.build import BuildFailed, binaries
 from tools.controlplane.client import ApiClient, ApiFailure, ApiUnreachable
-from tools.controlplane.identity import User
+from tools.controlplane.identity import OPERATOR, User
 from tools.controlplane.manifests import (
     apply_manifests,
     install_crds,
@@ -25,6 +25,7 @@ from tools.controlplane.waiting import NotInTime, wait_for
 
 __all__ = [
     "GARBAGE_COLLECTION",
+    "OPERATOR",
     "ApiClient",
     "ApiFailure",
     "ApiServer",

@@ -32,11 +32,16 @@ class User:
         return cls(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
+_OPERATOR = ("autobackup-system", "autobackup")
+OPERATOR = User.service_account(*_OPERATOR).name
+"""What the API server calls the account that the operator runs as."""
+
+
 def standard_users() -> dict[str, User]:
     """The identities every control plane starts with, by their short name."""
     return {
         "admin": User("admin", ("system:masters",)),
-        "operator": User.service_account("autobackup-system", "autobackup"),
+        "operator": User.service_account(*_OPERATOR),
         "alice": User("alice"),
         "bob": User("bob"),
         # Who is given nothing, ever: on a shared control plane the others may have been given something before.

@@ -25,8 +25,8 @@ from bench.compare.wire import CountingRelay
 from bench.connection import MERGE, Connection, send_all
 from bench.fleet import ANNOTATION, BLUEPRINT, BLUEPRINTS, CONFIGURATIONS, REPOSITORIES, create_request, deployment
 from bench.progress import Progress
-from bench.scene import BESIDES, OPERATOR, object_writes, reads
-from tools.controlplane import ApiFailure, AuditEvent
+from bench.scene import BESIDES, object_writes, reads
+from tools.controlplane import OPERATOR, ApiFailure, AuditEvent
 
 RESTART = Measure("restart", "restart", "restart with all targets converged → steady", "s")
 RESTART_CPU = Measure("restart", "restart-cpu", "restart, CPU until steady", "s")
