@@ -9,27 +9,15 @@ import pytest
 
 from tests.autobackup import probes
 from tests.autobackup.copying import CONTENT, SECRET, allow, blueprint_from, copied, make_source
-from tests.autobackup.stage import SECONDS, Stage
+from tests.autobackup.restarts import looked_at
+from tests.autobackup.stage import ANNOTATION, CONFIGURATION, SECONDS, Stage
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.operator import OperatorProcess
-from tools.controlplane import ControlPlane, wait_for
+from tools.controlplane import OPERATOR, ControlPlane, wait_for
 
-ANNOTATION = "stash.appscode.com/backup-blueprint"
 SCHEDULE = "stash.appscode.com/schedule"
-CONFIGURATION = "stash.appscode.com/v1beta1/BackupConfiguration"
-USER = "system:serviceaccount:autobackup-system:autobackup"
 
 pytestmark = pytest.mark.cluster
-
-
-def at_rest(process: OperatorProcess, looks: int) -> None:
-    probes.started(process)
-    wait_for(
-        lambda: probes.total(process, "controller_runtime_reconcile_total") >= looks and probes.at_rest(process),
-        SECONDS,
-        what=f"{looks} objects to be looked at",
-        state=process.tail,
-    )
 
 
 def test_a_restart_takes_no_copy_from_who_was_not_looked_at_yet(
@@ -51,8 +39,8 @@ def test_a_restart_takes_no_copy_from_who_was_not_looked_at_yet(
     mark = plane.audit_log.mark()
     with OperatorProcess(account, *probes.SERVE) as second:
         scene.configured("pvc-data")
-        at_rest(second, 2)
-        writes = [(e.verb, e.name) for e in plane.audit_log.writes(mark, user=USER) if e.resource == "secrets"]
+        looked_at(second, 2)
+        writes = [(e.verb, e.name) for e in plane.audit_log.writes(mark, user=OPERATOR) if e.resource == "secrets"]
         assert writes == []
         assert copied(scene, scene.namespace)["metadata"]["uid"] == copy["metadata"]["uid"]
 
@@ -77,7 +65,7 @@ def test_what_was_told_before_a_restart_is_not_told_again(account: Path, scene: 
 
     for round_ in range(3):
         with OperatorProcess(account, *probes.SERVE) as process:
-            at_rest(process, 7)
+            looked_at(process, 7)
             if not round_:
                 wait_for(lambda: len(told()) == 6, SECONDS, what="each to be told", state=told)
             if round_ == 1:
