@@ -16,20 +16,27 @@ if os.getpid() == 1:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 import contextlib
+import errno
+import io
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 from autobackup import cli
 from autobackup.console import Console
 from autobackup.exits import CommandError, ExitCode
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(sys.stdout, sys.stderr, environ=os.environ)
+    out = _whole(sys.stdout)
+    console = Console(out, sys.stderr, environ=os.environ)
     try:
         code = _run(given, console)
+        out.flush()
         sys.stdout.flush()
     except CommandError as error:
         console.error(str(error), where=error.where)
@@ -44,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in given:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _silence_stdout()
+            console.error(f"write to stdout: {error.strerror}; what arrived there is not whole")
+            return int(ExitCode.PROBLEM)
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         console.error(
@@ -65,6 +76,14 @@ def _run(arguments: Sequence[str], console: Console) -> ExitCode:
     options = cli.parse(parser, arguments)
     done = known[options.verb].module.run(options, console)
     return ExitCode(done)
+
+
+def _whole(stream: TextIO) -> TextIO:
+    """The stream; with a buffer, if PYTHONUNBUFFERED took it away: without one Python writes once, and does not look
+    how much of it was taken."""
+    if not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+        return stream
+    return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
 
 
 def _silence_stdout() -> None:

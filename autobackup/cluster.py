@@ -21,6 +21,7 @@ from autobackup import __version__
 from autobackup.exits import Unreachable
 from informers import AiohttpTransport, Transport, load_credentials
 from informers.errors import (
+    REFUSED,
     ApiError,
     CredentialsError,
     DecodeError,
@@ -42,6 +43,14 @@ _APPLY = "application/apply-patch+yaml"
 _PAGE = 500
 _AT_ONCE = 8
 _FATAL = (TransportError, DecodeError, Unauthorized, ServerError, TooManyRequests)
+_WRONG_ONE = "is this the cluster that you mean (--context, --kubeconfig), and does it run?"
+_WAYS_OUT = {
+    REFUSED: _WRONG_ONE,
+    "NoAddress": _WRONG_ONE,
+    "Timeout": _WRONG_ONE,
+    "Unreachable": _WRONG_ONE,
+    "Certificate": "is the certificate-authority of the kubeconfig that of this cluster, and is no proxy in between?",
+}
 
 
 class Cluster:
@@ -129,4 +138,5 @@ async def connect(
     except CredentialsError as error:
         raise Unreachable(str(error)) from None
     except _FATAL as error:
-        raise Unreachable(f"{credentials.server_url} ({credentials.source}): {error}") from None
+        way_out = f"; {_WAYS_OUT[error.reason]}" if error.reason in _WAYS_OUT else ""
+        raise Unreachable(f"{credentials.server_url} ({credentials.source}): {error}{way_out}") from None

@@ -322,6 +322,7 @@ def test_a_server_that_is_not_there(command: Command, tmp_path: Path, plane: Con
     ended = command("check", "--kubeconfig", plane.kubeconfig("admin", server="https://127.0.0.1:1"))
     assert (ended.code, ended.out) == (3, "")
     assert "127.0.0.1:1" in ended.err
+    assert "is this the cluster that you mean (--context, --kubeconfig), and does it run?" in ended.err
     ended = command("check", "--kubeconfig", tmp_path / "nothing")
     assert (ended.code, ended.out) == (3, "")
     assert command("check", "--service-account", "nobody", "--kubeconfig", plane.kubeconfig("admin")).code == 2

@@ -159,6 +159,47 @@ def test_a_reader_that_went_away_is_no_error(arguments: tuple[str, ...]) -> None
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_in_the_middle_is_no_success(unbuffered: str, tmp_path: Path) -> None:
+    # More than a pipe holds, so that the reader goes while it is written.
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {}}
+    many = [{**claim, "metadata": {"name": f"data-{i}", "namespace": "demo"}} for i in range(200)]
+    (tmp_path / "many.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": many}))
+    command = [
+        sys.executable,
+        "-m",
+        "autobackup",
+        "resolve",
+        "-q",
+        "-b",
+        str(EXAMPLES / "blueprint-pvc.yaml"),
+        "--as-if",
+    ]
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [*command, "-f", str(tmp_path / "many.json")],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:
+        os.close(writing)
+        begun = os.read(reading, 10)
+        os.close(reading)
+        _, told = process.communicate(timeout=60)
+    assert (process.returncode, told, begun) == (128 + signal.SIGPIPE, b"", b"apiVersion")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_is_told_and_is_no_bug_of_ours() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "autobackup", "version"], stdout=full, stderr=subprocess.PIPE, check=False, cwd=ROOT
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"error: write to stdout: No space left on device; what arrived there is not whole\n"
+
+
 def test_ctrl_c_is_130_without_a_traceback() -> None:
     # It waits on stdin when the signal comes: the note that it reads from there is the sign that it does.
     code = (
