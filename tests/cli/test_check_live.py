@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ import yaml
 
 from autobackup.rights import needed
 from controller.serverversion import OLDEST
+from tests.autobackup import probes
 from tests.cli.conftest import ROOT, Command
 from tests.support.cluster import create_namespace, grant
 from tests.support.faultproxy import FaultProxy
@@ -331,24 +330,9 @@ def test_a_server_that_is_not_there(command: Command, tmp_path: Path, plane: Con
 # --- the same faults as the operator itself tells them
 
 
-def readiness(process: OperatorProcess) -> tuple[int, str]:
-    def served() -> str:
-        assert process.exit_code is None, process.tail()
-        entries = [json.loads(text) for text in process.log().splitlines() if text.startswith("{") and text[-1] == "}"]
-        return next((e["url"] for e in entries if e.get("option") == "healthAddress"), "")
-
-    url = wait_for(served, 20, what="health to be served", state=process.tail)
-    try:
-        with urllib.request.urlopen(f"{url}/readyz?verbose", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return refused.code, refused.read().decode()
-
-
 def becomes(process: OperatorProcess, *texts: str, status: int = 500) -> None:
     def so() -> bool:
-        found, told = readiness(process)
+        found, told = probes.probe(process, "/readyz?verbose")
         assert found == status, told
         for text in texts:
             assert text in told, told

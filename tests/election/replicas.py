@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.autobackup import probes
 from tests.support.operator import OperatorProcess
 from tools.controlplane import OPERATOR, ApiClient, AuditLog, wait_for
 from tools.controlplane.audit import AuditEvent
@@ -79,13 +78,7 @@ class Replica:
         return code
 
     def get(self, option: str, path: str) -> tuple[int, str]:
-        url = str(self.lines("Serving", option=option)[-1]["url"]) + path
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return refused.code, refused.read().decode()
+        return probes.fetch(str(self.lines("Serving", option=option)[-1]["url"]) + path)
 
     def metric(self, name: str) -> float:
         _, text = self.get("metricsAddress", "/metrics")

@@ -155,3 +155,10 @@ class Rig:
 
 def make_api(*resources: Resource, **options: Any) -> FakeApi:
     return FakeApi(*(resources or (DEPLOYMENTS,)), **options)
+
+
+def one() -> FakeApi:
+    """A server with the Deployment `d0`, whose note is "0"."""
+    api = make_api()
+    api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
+    return api

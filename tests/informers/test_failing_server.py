@@ -6,15 +6,9 @@ import random
 
 import pytest
 
-from tests.informers.rig import DEPLOYMENTS, Rig, make_api, noted
-from tests.support.fakeapi import Answer, FakeApi, Refuse, Spoil
+from tests.informers.rig import Rig, one
+from tests.support.fakeapi import Answer, Refuse, Spoil
 from tests.support.virtualtime import run_virtual
-
-
-def one() -> FakeApi:
-    api = make_api()
-    api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
-    return api
 
 
 def is_open(rig: Rig) -> bool:

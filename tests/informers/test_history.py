@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from informers import ObjectKey
-from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WIDGETS, Rig, make_api, noted
+from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WIDGETS, Rig, noted, one
 from tests.support.fakeapi import FakeApi, Refuse
 from tests.support.virtualtime import run_virtual
 
 D0 = ObjectKey("ns", "d0")
-
-
-def one() -> FakeApi:
-    api = make_api()
-    api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
-    return api
 
 
 def test_r10_storage_restored_from_an_older_copy_is_noticed_where_nothing_happens() -> None:

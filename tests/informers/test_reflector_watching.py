@@ -8,20 +8,14 @@ import pytest
 
 from informers import ObjectKey
 from informers.intake import Intake
-from tests.informers.rig import DEPLOYMENTS, Rig, make_api, noted
+from tests.informers.rig import DEPLOYMENTS, Rig, noted, one
 from tests.support import wirejson
-from tests.support.fakeapi import Answer, FakeApi, Refuse, Spoil
+from tests.support.fakeapi import Answer, Refuse, Spoil
 from tests.support.virtualtime import run_virtual
 
 D0 = ObjectKey("ns", "d0")
 
 pytestmark = pytest.mark.usefixtures("encoding")
-
-
-def one() -> FakeApi:
-    api = make_api()
-    api.create(DEPLOYMENTS, "d0", annotations=noted("0"))
-    return api
 
 
 def test_create_update_delete_and_loss_of_interest() -> None:

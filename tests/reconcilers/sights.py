@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from reconcilers import marks
@@ -90,3 +91,14 @@ def specs(world: World) -> dict[Key, Any]:
         )
         for obj in world.repositories() + world.configurations()
     }
+
+
+def completed_after(crash: int, begin: Callable[[], World]) -> World:
+    """A world in which a process ended after so many writes, and the next one has made what one alone would have."""
+    whole, cut = begin(), begin()
+    whole.converge(SHOP)
+    cut.execute(cut.plan(SHOP), steps=crash)
+    cut.restart()
+    cut.converge(SHOP)
+    assert specs(cut) == specs(whole)
+    return cut

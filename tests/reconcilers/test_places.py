@@ -14,6 +14,7 @@ from tests.reconcilers.sights import (
     NIGHTLY,
     SHOP,
     bc,
+    completed_after,
     names,
     only,
     opted_in,
@@ -92,14 +93,12 @@ def test_moving_to_another_namespace_and_back(snapshots: bool) -> None:
 
 @pytest.mark.parametrize("crash", range(5))
 def test_a_move_that_is_cut_off_is_completed(crash: int) -> None:
-    whole, cut = opted_in(), opted_in()
-    for world in (whole, cut):
+    def moved() -> World:
+        world = opted_in()
         world.respec("nightly", backupNamespace="runs", repoNamespace="vault")
-    whole.converge(SHOP)
-    cut.execute(cut.plan(SHOP), steps=crash)
-    cut.restart()
-    cut.converge(SHOP)
-    assert specs(cut) == specs(whole)
+        return world
+
+    completed_after(crash, moved)
 
 
 def test_a_namespace_that_is_not_watched_is_refused() -> None:

@@ -12,6 +12,7 @@ from reconcilers.repository import name_token, owner_of
 from tests.reconcilers.objects import blueprint, opting_in, s3, target
 from tests.reconcilers.sights import (
     SHOP,
+    completed_after,
     events,
     names,
     opted_in,
@@ -127,15 +128,13 @@ def test_two_blueprints_of_one_location_are_refused_for_the_second() -> None:
 
 @pytest.mark.parametrize("crash", range(7))
 def test_several_blueprints_survive_a_crash_after_every_write(crash: int) -> None:
-    whole, cut = several("nightly"), several("nightly")
-    for world in (whole, cut):
+    def turned_to_others() -> World:
+        world = several("nightly")
         world.back_up(repo())
         world.annotate(SHOP, **{"backup-blueprint": "hourly,weekly"})
-    whole.converge(SHOP)
-    cut.execute(cut.plan(SHOP), steps=crash)
-    cut.restart()
-    cut.converge(SHOP)
-    assert specs(cut) == specs(whole)
+        return world
+
+    completed_after(crash, turned_to_others)
 
 
 def test_what_one_blueprint_leaves_another_goes_on_with() -> None:
