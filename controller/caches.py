@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from controller.applier import Applier
 from controller.claims import Claims
+from controller.counting import finish
 from controller.outcomes import Outcomes
 from controller.reach import Reach
 from controller.secretcheck import StorageSecrets
@@ -253,13 +254,18 @@ class View:
 
     def _named(self, blueprint: str) -> Iterator[TargetRow]:
         for informer in self._caches.targets.values():
-            yield from informer.store.index("blueprint", blueprint)
+            store = informer.store
+            yield from (row for row in map(store.get, store.keys("blueprint", blueprint)) if row is not None)
 
     def generation_of(self, blueprint: str) -> int:
         row = self.blueprint(blueprint)
         return row.generation if row else 0
 
     def summary(self, blueprint: str) -> Summary:
+        return finish(self.counting(blueprint))
+
+    def counting(self, blueprint: str) -> Generator[None, None, Summary]:
+        """The same, with a pause after each share of the targets."""
         row = self.blueprint(blueprint)
         provider, source = (provider_in(row), source_in(row)) if row else ("", None)
         copied = self._copies.source_sight(source, blueprint=blueprint, provider=provider) if source else None
@@ -270,9 +276,9 @@ class View:
                 unseen.append(key)
             return self.storage_secret(key, provider, wish)
 
-        summary = self._outcomes.summarise(
+        summary = yield from self._outcomes.counting(
             blueprint,
-            generation=self.generation_of(blueprint),
+            generation=row.generation if row else 0,
             # What is being deleted is left alone and waits for nothing; a volume in use may stay like that for days.
             matched=(row.key for row in self._naming(blueprint) if not row.deleting),
             secret=sight,

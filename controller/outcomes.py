@@ -10,16 +10,20 @@ than the target: credentials in it are replaced on the way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
+from heapq import nsmallest
+from typing import Final
 
 from controller.redaction import scrub
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State, Wish
-from reconcilers.ports import SecretSight, Summary
+from reconcilers.ports import MOST_FAILURES, SecretSight, Summary
 from reconcilers.reasons import Reason
 
+SHARE: Final = 1000
+"""So many targets are counted in one turn of the loop."""
 CONFLICTS = frozenset({Reason.NAME_CONFLICT, Reason.LOCATION_CONFLICT, Reason.BEING_DELETED})
 
 
@@ -132,21 +136,27 @@ class Outcomes:
                 found[cell] = found.get(cell, 0) + 1
         return found
 
-    def summarise(
+    def counting(
         self,
         blueprint: str,
         *,
         generation: int,
         matched: Iterable[Key],
         secret: Callable[[ObjectKey, Wish | None], SecretSight],
-    ) -> Summary:
-        """How the targets `matched` stand with a blueprint at `generation`."""
+    ) -> Generator[None, None, Summary]:
+        """How the targets `matched` stand with a blueprint at `generation`; pauses after each `SHARE` of them.
+
+        What changes in a pause may be counted as it was: whoever records it is told that the summary may have changed.
+        """
         records = self._by_blueprint.get(blueprint, {})
         total = configured = 0
         failures, shortening = [], []
         secrets: dict[ObjectKey, Wish | None] = {}
         for target in matched:
             total += 1
+            if total % SHARE == 0:
+                yield
+                records = self._by_blueprint.get(blueprint, {})
             known = records.get(target)
             if known is None or known[1] != generation:
                 continue
@@ -160,12 +170,13 @@ class Outcomes:
             for note in outcome.warnings:
                 if note.reason is Reason.RETENTION_PENDING:
                     shortening.append((target, note.message))
-        failures.sort(key=lambda failure: failure[0])
+        listed = nsmallest(MOST_FAILURES, failures, key=lambda failure: failure[0])
         return Summary(
             matched=total,
             configured=configured,
             pending=total - configured - len(failures),
-            failures=tuple(failures),
+            failures=tuple(listed),
+            unlisted=len(failures) - len(listed),
             secrets=tuple((key, secret(key, secrets[key])) for key in sorted(secrets)),
             shortening=tuple(sorted(shortening)),
         )

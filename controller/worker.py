@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 
 from controller import report
+from controller.counting import count
 from controller.execution import Again, Execution, fields_of, updates_in_place
 from controller.machinery import Machinery
 from controller.pace import SECONDS
@@ -90,7 +91,7 @@ class Worker:
             m.queue.requeue(key, after=wait, reason="own write not seen yet")
             return "requeue_after"
         if key.kind == BLUEPRINT.kind:
-            plan, again = self._paced(plan_blueprint(m.view, key)), None
+            plan, again = self._paced(plan_blueprint(await count(m.view, key.name, m.clock), key)), None
             m.secrets_wanted()
         else:
             plan, again = await self._plan_target(key)

@@ -142,6 +142,10 @@ class TargetView(Protocol):
         ...
 
 
+MOST_FAILURES = 50
+"""Failing targets listed in a blueprint's status; `failed` counts them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How the targets of one blueprint stand."""
@@ -150,6 +154,7 @@ class Summary:
     configured: int
     pending: int
     failures: tuple[tuple[Key, Outcome], ...]
+    """The first `MOST_FAILURES` of the failing targets, in order."""
     secrets: tuple[tuple[ObjectKey, SecretSight], ...]
     shortening: tuple[tuple[Key, str], ...] = ()
     """Targets with a shorter retention that waits, and what is told about it."""
@@ -157,10 +162,12 @@ class Summary:
     """The source of the storage Secret, where the blueprint names one."""
     unseen: bool = False
     """Whether one of the Secrets is still to be looked at for the first time since the start."""
+    unlisted: int = 0
+    """How many failing targets are not among `failures`."""
 
     @property
     def failed(self) -> int:
-        return len(self.failures)
+        return len(self.failures) + self.unlisted
 
 
 class BlueprintView(Protocol):

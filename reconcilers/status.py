@@ -20,15 +20,12 @@ from reconcilers.blueprint import Blueprint, compile_blueprint
 from reconcilers.keys import Key
 from reconcilers.kinds import BLUEPRINT
 from reconcilers.plan import ApplyStatus, EventIntent, Plan
-from reconcilers.ports import BlueprintView, SecretState, Summary
+from reconcilers.ports import MOST_FAILURES, BlueprintView, SecretState, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, Condition, canonical
 
 PROGRESS_SECONDS = 1.0
 """How often the status of a blueprint is written while its targets are being brought up to date."""
-
-MOST_FAILURES = 50
-"""Failing targets listed in the status; `failed` counts them all."""
 
 _MOST_SECRETS = 50
 _LONGEST_MESSAGE = 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.counting import finish
 from controller.outcomes import Outcomes
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
@@ -17,10 +18,14 @@ FINE = Outcome("nightly", State.CONFIGURED, Reason.CONFIGURED, "in place", stora
 BAD = Outcome("nightly", State.FAILED, Reason.LOCATION_CONFLICT, "taken")
 
 
-def summary(table: Outcomes, generation: int, *matched: Key):
-    return table.summarise(
+def counting(table: Outcomes, generation: int, *matched: Key):
+    return table.counting(
         "nightly", generation=generation, matched=matched, secret=lambda key, wish: SecretSight(SecretState.MISSING)
     )
+
+
+def summary(table: Outcomes, generation: int, *matched: Key):
+    return finish(counting(table, generation, *matched))
 
 
 def test_a_target_counts_as_pending_until_it_was_looked_at_with_this_generation() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -28,6 +28,7 @@ from informers.resource import ObjectKey, Resource
 from reconcilers.keys import Key, ObjectRef
 from reconcilers.kinds import CONFIGURATION, REPOSITORY
 from reconcilers.plan import Apply, Delete, Outcome, Plan, State
+from reconcilers.ports import Summary
 from reconcilers.reasons import Reason
 from tests.support.scripted import Asked, ScriptedTransport, failure
 from tests.support.virtualtime import VirtualClock, run_virtual
@@ -59,6 +60,10 @@ class View:
 
     def blueprint(self, name: str) -> None:
         return None
+
+    def counting(self, blueprint: str) -> Generator[None, None, Summary]:
+        yield
+        return Summary(matched=0, configured=0, pending=0, failures=(), secrets=())
 
     def target(self, key: Key) -> None:
         return None

@@ -10,10 +10,10 @@ import pytest
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretSight, SecretState, SourceSight, Summary
+from reconcilers.ports import MOST_FAILURES, SecretSight, SecretState, SourceSight, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, project_blueprint
-from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
+from reconcilers.status import CONDITIONS, PROGRESS_SECONDS, plan_blueprint
 from tests.reconcilers.objects import blueprint, deployment_key, opting_in, s3, target
 from tests.reconcilers.sights import NIGHTLY, SHOP, settled
 from tests.reconcilers.world import World

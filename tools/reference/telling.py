@@ -16,10 +16,10 @@ from informers.resource import ObjectKey
 from reconcilers import reasons
 from reconcilers.keys import Key
 from reconcilers.plan import ApplyStatus, Outcome, Plan, State
-from reconcilers.ports import SecretSight, SecretState, SourceSight, Summary
+from reconcilers.ports import MOST_FAILURES, SecretSight, SecretState, SourceSight, Summary
 from reconcilers.reasons import Reason
 from reconcilers.rows import BlueprintRow, Condition, canonical
-from reconcilers.status import CONDITIONS, MOST_FAILURES, PROGRESS_SECONDS, plan_blueprint
+from reconcilers.status import CONDITIONS, PROGRESS_SECONDS, plan_blueprint
 from tools.reference.markdown import code, codes, page, prose, table
 from tools.reference.targets import require_same
 
