@@ -151,9 +151,9 @@ class AiohttpTransport:
             )
             if response.status < 300:
                 return response
-            refusal = await _refusal(attempt, response)
             if response.status != 401 or again:
-                raise refusal
+                raise await _refusal(attempt, response)
+            await _refusal(attempt, response)
         raise AssertionError("a second 401 was raised above")
 
     def _is_doubtful(self) -> bool:

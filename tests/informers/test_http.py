@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 import pytest
 
 from informers import (
@@ -221,6 +223,10 @@ async def test_a_body_that_does_not_come_in_time() -> None:
             await transport.request("GET", "/x", timeout=0.05)
 
 
+async def cut(connection: Connection) -> None:
+    await connection.send(CHUNKED + chunk(b"one\n") + b"ff\r\nhal")
+
+
 async def test_a_body_that_is_cut() -> None:
     async def half(connection: Connection) -> None:
         await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")
@@ -239,10 +245,7 @@ async def test_a_stream_gives_what_comes_and_ends_politely() -> None:
 
 
 async def test_a_stream_that_is_cut() -> None:
-    async def talk(connection: Connection) -> None:
-        await connection.send(CHUNKED + chunk(b"one\n") + b"ff\r\nhal")
-
-    async with serving(talk) as server, client(server.url) as transport:
+    async with serving(cut) as server, client(server.url) as transport:
         with pytest.raises(TransportError, match="WATCH /w"):
             await listen(transport)
 
@@ -326,6 +329,47 @@ async def test_a_request_that_was_given_up_does_not_arrive_later(closing: bool) 
                     await write
                 with pytest.raises(ConnectionResetError):
                     await to_the_end(server)
+
+
+async def read(transport: AiohttpTransport) -> None:
+    await transport.request("GET", "/x", timeout=0.05)
+
+
+async def hear(transport: AiohttpTransport) -> None:
+    await listen(transport, idle_timeout=0.05)
+
+
+@pytest.mark.parametrize(
+    ("script", "ask"),
+    [
+        pytest.param(CHUNKED + b"ff\r\nhal", hear, id="silence"),
+        pytest.param(CHUNKED + b"no number\r\n", read, id="no http"),
+        pytest.param(cut, read, id="cut"),
+        pytest.param(cut, hear, id="stream cut"),
+        pytest.param(answer(500), read, id="refused"),
+        pytest.param(answer(401), hear, id="refused twice"),
+    ],
+)
+async def test_no_failure_is_left_to_the_garbage_collector(
+    script: bytes | Script, ask: Callable[[AiohttpTransport], Awaitable[None]]
+) -> None:
+    """A response in a cycle with the traceback of its error would stay, with its buffers, for an hour perhaps."""
+
+    def responses() -> int:
+        return sum(type(known) is aiohttp.ClientResponse for known in gc.get_objects())
+
+    async with serving(script) as server, client(server.url) as transport:
+        gc.collect()
+        before = responses()
+        gc.disable()
+        try:
+            with pytest.raises(ApiError):
+                await ask(transport)
+            async with asyncio.timeout(5):
+                while responses() > before:
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 async def to_the_end(server: socket.socket) -> None:
