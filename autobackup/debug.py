@@ -93,8 +93,10 @@ def _question(what: str, words: Sequence[str]) -> tuple[str, str, dict[str, str]
     if what == "plan":
         if len(words) != 2:
             raise UsageError("plan takes a kind and NAMESPACE/NAME, for example: plan Deployment demo/shop")
+        from autobackup import targetname  # noqa: PLC0415 - nothing else needs the kinds
+
         namespace, _, name = words[1].rpartition("/")
-        query = {"kind": words[0], "namespace": namespace, "name": name}
+        query = {"kind": targetname.kind_of(words[0]), "namespace": namespace, "name": name}
         return "GET", "/debug/plan", {key: value for key, value in query.items() if value}, None
     if what == "loglevel" and words:
         if len(words) > 1:
@@ -209,7 +211,10 @@ def _table(what: str, document: Mapping[str, Any]) -> str:
     ]
     text = aligned([[_title(column) for column in columns], *rows])
     if what == "queue":
-        text += f"{document['total']} keys: " + ", ".join(f"{n} {state}" for state, n in document["states"].items())
+        total = document["total"]
+        text += f"{total} key{'' if total == 1 else 's'}: " + ", ".join(
+            f"{n} {state}" for state, n in document["states"].items()
+        )
         text += "\n" if len(rows) == document["total"] else f"; the first {len(rows)} are shown\n"
     return text
 

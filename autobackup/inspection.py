@@ -124,7 +124,7 @@ async def _rights(cluster: Cluster, installation: Installation) -> list[Finding]
         return [Finding("rights", Level.WARN, f"those of {account} were not checked: {error}")]
     grant = f"bind the roles in manifests/rbac to it ({RIGHTS}), or name the account with --service-account"
     if not installation.namespaces:
-        grant += ", or with --namespaces those that it watches, if not all"
+        grant += "; one that watches only some namespaces needs less: name them with --namespaces"
     if len(lacking) == len(wanted):
         return [Finding("rights", Level.FAIL, f"{account} has none of the rights that the operator needs", grant)]
     found = [

@@ -33,6 +33,11 @@ def read(text: str, *, repositories: bool = False) -> tuple[str, str]:
     raise UsageError(f"{text[:80]!r} is no target; write kind/name: {way_out}")
 
 
+def kind_of(word: str) -> str:
+    """The kind of a target that a word means; the word itself, if it means none."""
+    return next((kind for kind in TARGETS if word.lower() in _aliases(kind)), word)
+
+
 def _aliases(kind: str) -> list[str]:
     resource: Resource = _RESOURCES[kind]
     words = (kind.lower(), resource.plural, _SHORT[kind])

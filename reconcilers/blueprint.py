@@ -6,8 +6,9 @@ cron expression) is a `problem` and makes the blueprint unusable as a whole. Wha
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -176,6 +177,12 @@ def _rules(spec: Mapping[str, Any]) -> tuple[Bounds, dict[str, Declared], list[R
     return bounds, variables, wrong
 
 
+def _nearest(name: str, known: Sequence[str]) -> str:
+    exact = [each for each in known if each.lower() == name.lower()]
+    near = exact or difflib.get_close_matches(name[:64], known, n=1)
+    return f" (did you mean ${{{near[0]}}}?)" if near else ""
+
+
 def _problems(template: Mapping[str, Any], spec: Mapping[str, Any], variables: Mapping[str, Declared]) -> list[Refusal]:
     known = (*VARIABLES, *variables)
     unknown = dict.fromkeys((path, ref.name) for path, ref in references(template) if ref.name not in known)
@@ -183,7 +190,7 @@ def _problems(template: Mapping[str, Any], spec: Mapping[str, Any], variables: M
         Refusal(
             Reason.UNKNOWN_VARIABLE,
             "spec." + ".".join(path),
-            f"${{{name}}} no such variable",
+            f"${{{name}}} no such variable{_nearest(name, known)}",
             hint=f"known are {', '.join(known)}; write $${{…}} for the literal text",
         )
         for path, name in unknown

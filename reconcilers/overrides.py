@@ -135,9 +135,10 @@ def _retention(bench: _Bench, request: RetentionRequest) -> None:
     if request.policy:
         listed = bounds.policies.get(request.policy)
         if listed is None:
-            raise bench.not_permitted(
-                f"the policy {request.policy[:80]}", "retention.policies", instead=tuple(bounds.policies)
-            )
+            what = f"the policy {request.policy[:80]}"
+            if request.policy in retention.COUNTS:
+                what += f" (a number to keep is written {request.policy}=7)"
+            raise bench.not_permitted(what, "retention.policies", instead=tuple(bounds.policies))
         bench.settings["retentionPolicy"] = dict(listed)
         bench.changed.append("retentionPolicy")
         return

@@ -281,6 +281,7 @@ def test_a_plan_is_shown_and_not_carried_out(
         wait_for(configured, 20, what="the claim to be configured, with nothing left to do")
         done = plan(*target)
         assert done["recorded"][0]["repository"]["namespace"] == namespace
+        assert plan("pvc", target[1])["key"] == done["key"], "a kind is named as kubectl names it"
         shown = command("debug", "plan", *target, "--url", url).out
         assert f"configured with {name}" in shown
         assert "none, all is as it should be" in shown

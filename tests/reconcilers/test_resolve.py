@@ -282,6 +282,8 @@ def test_only_workloads_have_a_pod_template() -> None:
         ({"backend": None}, "spec.backend: configures no provider"),
         ({"backend": {**s3(), "gcs": {"bucket": "b"}}}, "configures s3 and gcs"),
         ({"schedule": "noon"}, "spec.schedule 'noon'"),
+        ({"backend": s3("${TARGET_NAMSPACE}")}, "no such variable (did you mean ${TARGET_NAMESPACE}?); known are"),
+        ({"backend": s3("${target_name}")}, "no such variable (did you mean ${TARGET_NAME}?); known are"),
         ({"backend": s3("${TARGET_NOPE}")}, "spec.backend.s3.prefix: ${TARGET_NOPE} no such variable"),
         ({"backend": s3("${TARGET_NAME")}, "spec.backend.s3.prefix: '${' at character 1 is never closed"),
         ({"task": {"name": "${TARGET_NAME##x}"}}, "spec.task.name: '${TARGET_NAME##x}' at character 1"),

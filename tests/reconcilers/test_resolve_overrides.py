@@ -79,6 +79,7 @@ def test_a_listed_policy_replaces_the_whole() -> None:
     assert found.configuration["retentionPolicy"] == POLICIES[0]
     assert found.origins == {"retentionPolicy": Layer.TARGET}
     assert "it lists long-term, brief" in str(refused({"retention-policy": "short-term"}))
+    assert "the policy daily (a number to keep is written daily=7)" in str(refused({"retention-policy": "daily"}))
 
 
 @pytest.mark.parametrize(
