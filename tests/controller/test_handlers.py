@@ -25,6 +25,7 @@ from reconcilers.namespace import NAMESPACE
 from reconcilers.plan import Outcome, State
 from reconcilers.podtemplate import PodTemplate, Volume, record
 from reconcilers.reasons import Reason
+from tests.support.beside import beside
 from tests.support.fakeapi import FakeApi
 from tests.support.virtualtime import VirtualClock, run_virtual
 
@@ -79,14 +80,12 @@ class Rig:
 
     @asynccontextmanager
     async def synced(self) -> AsyncIterator[Rig]:
-        task = asyncio.create_task(self.factory.run())
-        try:
+        async with beside(self.factory.run()):
             await self.factory.wait_synced(60)
-            yield self
-        finally:
-            self.queue.shut_down()
-            task.cancel()
-            await asyncio.wait([task])
+            try:
+                yield self
+            finally:
+                self.queue.shut_down()
 
     def queued(self) -> dict[Key, int]:
         return {item.key: item.priority for item in self.queue.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from controller.secretcheck import StorageSecrets
 from informers.resource import ObjectKey
 from reconcilers.ports import SecretSight, SecretState
+from tests.support.beside import beside
 from tests.support.scripted import Asked, ScriptedTransport, failure
 from tests.support.virtualtime import LoopClock, run_scenario
 
@@ -32,17 +32,21 @@ BROKEN = failure(503, "ServiceUnavailable")
 
 def test_whether_it_was_looked_at_at_all() -> None:
     async def scenario(clock: LoopClock) -> None:
-        transport = ScriptedTransport(lambda asked: FORBIDDEN)
-        for enabled in (True, False):
-            secrets = StorageSecrets(
+        def made(*, enabled: bool) -> StorageSecrets:
+            transport = ScriptedTransport(lambda asked: FORBIDDEN)
+            return StorageSecrets(
                 transport, clock, enabled=enabled, wanted=lambda: {SECRET: {"s3"}}, changed=lambda key: None
             )
-            assert secrets.looked_at(SECRET) is not enabled, "where nobody looks, nobody waits for it"
-            task = asyncio.create_task(secrets.run())
+
+        looking = made(enabled=True)
+        assert not looking.looked_at(SECRET)
+        async with beside(looking.run()):
             await clock.sleep(1)
-            assert secrets.looked_at(SECRET)
-            task.cancel()
-            await asyncio.wait([task])
+            assert looking.looked_at(SECRET)
+        blind = made(enabled=False)
+        assert blind.looked_at(SECRET), "where nobody looks, nobody waits for it"
+        await blind.run()
+        assert blind.looked_at(SECRET)
 
     run_scenario(scenario)
 
@@ -63,10 +67,8 @@ def states_after(
         secrets = StorageSecrets(
             ScriptedTransport(answer), clock, enabled=True, wanted=lambda: {SECRET: {"s3"}}, changed=lambda key: None
         )
-        task = asyncio.create_task(secrets.run())
-        await clock.sleep(seconds)
-        task.cancel()
-        await asyncio.wait([task])
+        async with beside(secrets.run()):
+            await clock.sleep(seconds)
         return secrets.sight(SECRET, "s3").state, sum(asked.values())
 
     return run_scenario(scenario)
@@ -114,18 +116,18 @@ def test_it_is_read_whole_once_for_each_version() -> None:
         transport = ScriptedTransport(answer)
         told: list[ObjectKey] = []
         secrets = StorageSecrets(transport, clock, enabled=True, wanted=lambda: {SECRET: {"b2"}}, changed=told.append)
-        task = asyncio.create_task(secrets.run())
-        await clock.sleep(60)
-        assert secrets.sight(SECRET, "b2") == SecretSight(SecretState.INCOMPLETE, ("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"))
-        assert secrets.sight(SECRET, "s3").state is SecretState.FOUND
-        del live[0]
-        await clock.sleep(60)
-        assert secrets.sight(SECRET, "b2").missing == ("B2_ACCOUNT_KEY",)
-        assert told == [SECRET, SECRET]
-        assert [entry for entry in accepted if entry[0] == "whole"] == [("whole", "7"), ("whole", "8")]
-        assert len(accepted) > 6, "one that lacks a key is looked at often"
-        task.cancel()
-        await asyncio.wait([task])
+        async with beside(secrets.run()):
+            await clock.sleep(60)
+            assert secrets.sight(SECRET, "b2") == SecretSight(
+                SecretState.INCOMPLETE, ("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY")
+            )
+            assert secrets.sight(SECRET, "s3").state is SecretState.FOUND
+            del live[0]
+            await clock.sleep(60)
+            assert secrets.sight(SECRET, "b2").missing == ("B2_ACCOUNT_KEY",)
+            assert told == [SECRET, SECRET]
+            assert [entry for entry in accepted if entry[0] == "whole"] == [("whole", "7"), ("whole", "8")]
+            assert len(accepted) > 6, "one that lacks a key is looked at often"
 
     run_scenario(scenario)
 
@@ -170,18 +172,16 @@ class Namespaces:
 def test_those_that_may_not_be_read_take_turns() -> None:
     async def scenario(clock: LoopClock) -> None:
         many = Namespaces(clock, 50)
-        task = asyncio.create_task(many.secrets.run())
-        await clock.sleep(60)
-        assert len(many.asked) == 50, "each is asked about when it is seen first"
-        for _ in range(8):
+        async with beside(many.secrets.run()):
+            await clock.sleep(60)
+            assert len(many.asked) == 50, "each is asked about when it is seen first"
+            for _ in range(8):
+                then = clock.monotonic()
+                await clock.sleep(3600)
+                assert 3 <= len(many.asked_since(then)) <= 25, "not six for each of them"
             then = clock.monotonic()
-            await clock.sleep(3600)
-            assert 3 <= len(many.asked_since(then)) <= 25, "not six for each of them"
-        then = clock.monotonic()
-        await clock.sleep(6 * 3600 * 1.2)
-        assert len(set(many.asked_since(then))) == 50, "each within six hours or so"
-        task.cancel()
-        await asyncio.wait([task])
+            await clock.sleep(6 * 3600 * 1.2)
+            assert len(set(many.asked_since(then))) == 50, "each within six hours or so"
 
     run_scenario(scenario)
 
@@ -189,13 +189,11 @@ def test_those_that_may_not_be_read_take_turns() -> None:
 def test_when_a_right_is_given_for_one_the_others_are_asked_about_at_once() -> None:
     async def scenario(clock: LoopClock) -> None:
         many = Namespaces(clock, 50)
-        task = asyncio.create_task(many.secrets.run())
-        await clock.sleep(3600)
-        many.allowed = {key.namespace for key in many.keys}
-        await clock.sleep(1500)
-        assert many.found() == many.allowed
-        task.cancel()
-        await asyncio.wait([task])
+        async with beside(many.secrets.run()):
+            await clock.sleep(3600)
+            many.allowed = {key.namespace for key in many.keys}
+            await clock.sleep(1500)
+            assert many.found() == many.allowed
 
     run_scenario(scenario)
 

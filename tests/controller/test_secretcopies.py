@@ -20,6 +20,7 @@ from informers.transport import Response
 from reconcilers.plan import Wish
 from reconcilers.ports import SecretState
 from reconcilers.secretcopy import CONSENT, SECRET
+from tests.support.beside import beside
 from tests.support.fakeapply import ApplyServer, Change, Object
 from tests.support.virtualtime import VirtualClock, run_virtual
 
@@ -92,14 +93,9 @@ async def keeping(server: Recorded, wanted: Wanted) -> AsyncIterator[SecretCopie
         source_changed=lambda key: None,
         wrote=lambda result: None,
     )
-    task = asyncio.create_task(copies.run())
-    await asyncio.sleep(5)
-    try:
+    async with beside(copies.run()):
+        await asyncio.sleep(5)
         yield copies
-    finally:
-        assert not task.done(), task
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def rotate(server: Recorded, **data: str) -> None:

@@ -19,6 +19,7 @@ from informers import (
     load_credentials,
 )
 from tests.informers.rig import NOTES, Recorder, describe
+from tests.support.beside import beside
 from tests.support.cluster import unique_name
 from tools.controlplane import ApiClient, remove_crd, wait_served
 
@@ -53,15 +54,12 @@ class Live:
 
     @asynccontextmanager
     async def running(self, *, synced: bool = True) -> AsyncIterator[Live]:
-        task = asyncio.create_task(self.factory.run())
         try:
-            if synced:
-                await self.factory.wait_synced(60)
-            yield self
-            assert not task.done()
+            async with beside(self.factory.run()):
+                if synced:
+                    await self.factory.wait_synced(60)
+                yield self
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             await self.transport.close()
 
     async def until(self, condition: Callable[[], object], what: str, *, seconds: float = 30) -> None:

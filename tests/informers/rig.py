@@ -20,6 +20,7 @@ from informers import (
     Updated,
     parse_revision,
 )
+from tests.support.beside import beside
 from tests.support.fakeapi import FakeApi
 from tests.support.virtualtime import VirtualClock
 
@@ -137,15 +138,10 @@ class Rig:
 
     @asynccontextmanager
     async def running(self, *, synced: bool = True) -> AsyncIterator[Rig]:
-        task = asyncio.create_task(self.factory.run())
-        try:
+        async with beside(self.factory.run()) as task:
             if synced:
                 await self.factory.wait_synced(3600)
             yield self
-            assert not task.done(), "an informer never ends by itself"
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
         assert task.cancelled()
 
     async def settle(self, seconds: float = 0.001) -> None:

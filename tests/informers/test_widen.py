@@ -11,6 +11,7 @@ import pytest
 
 from informers import InformerFactory, Projection
 from tests.informers.rig import DEPLOYMENTS, NODES, NOTES, WHOLE_NOTES, NoteRow, Rig, make_api, noted, project_note
+from tests.support.beside import beside
 from tests.support.fakeapi import Answer, FakeApi
 from tests.support.virtualtime import VirtualClock, run_virtual
 
@@ -96,13 +97,9 @@ def test_one_begins_after_another_is_synced() -> None:
         second = factory.informer(DEPLOYMENTS, NOTES, after=first)
         seen: list[bool] = []
         second.add_handler(lambda delta: seen.append(first.has_synced), name="test")
-        task = asyncio.create_task(factory.run())
-        try:
+        async with beside(factory.run()):
             await factory.wait_synced(60)
             assert seen == [True]
             assert [request.path for request in found.requests][:3] == ["/api/v1/nodes"] * 3
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     run_virtual(main())

@@ -34,6 +34,7 @@ from reconcilers.marks import PRODUCT
 from reconcilers.rows import REPOSITORIES
 from reconcilers.secretcopy import SECRET
 from tests.reconcilers import objects
+from tests.support.beside import beside
 from tests.support.cluster import create_namespace, remove_namespace, unique_name
 from tests.support.fakeapply import APPLY, MERGE, ApplyServer
 from tests.support.virtualtime import VirtualClock, run_virtual
@@ -379,14 +380,13 @@ def test_writes_are_watched(run: Runner) -> None:
         informer = factory.informer(REPOSITORY, REPOSITORIES)
         told: list[str] = []
         informer.add_handler(lambda delta: told.append(type(delta).__name__), name="test")
-        task = asyncio.create_task(factory.run())
 
         async def until(condition: Callable[[], bool]) -> None:
             async with asyncio.timeout(30):
                 while not condition():  # noqa: ASYNC110 - what is awaited has no event to set
                     await asyncio.sleep(0.01)
 
-        try:
+        async with beside(factory.run()):
             await factory.wait_synced(30)
             made = await server.apply(repository())
             await until(lambda: told == ["Added"])
@@ -399,9 +399,6 @@ def test_writes_are_watched(run: Runner) -> None:
             assert row.has_snapshots
             await server.delete(REPOSITORY, "r")
             await until(lambda: told == ["Added", "Updated", "Deleted"])
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     run(test)
 
