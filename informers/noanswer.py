@@ -4,9 +4,9 @@ Contract: `no_answer` makes a `TransportError` of whatever aiohttp or a socket r
 the same for the same cause; its message names the address where it is known, and no object of Python. Silence on a
 stream is an `IdleTimeout`.
 
-The tracebacks of what was raised are cut off. aiohttp keeps the exception in the response whose reading it ended, and the
-frames of a traceback hold that response with its buffers: a cycle for each connection that is cut, which only the garbage
-collector could undo, and it looks rarely.
+The tracebacks of what was raised are cut off. aiohttp keeps the exception in the response whose reading it ended, and
+the frames of a traceback hold that response with its buffers: a cycle for each connection that is cut, which only the
+garbage collector could undo, and it looks rarely.
 
 Source of the idea: client-go, whose "dial tcp 10.0.0.1:6443: connect: connection refused" everybody understands.
 """
