@@ -40,7 +40,10 @@ class FirstPass:
         if target not in self._due:
             return False
         self._due.remove(target)
-        return not self._due and self._is_told()
+        if self._due:
+            return False
+        self._due = set()  # an empty set keeps the room that it once needed
+        return self._is_told()
 
     def _is_told(self) -> bool:
         if self._joining:
