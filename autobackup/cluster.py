@@ -40,6 +40,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 _APPLY = "application/apply-patch+yaml"
+_METADATA_LIST = METADATA.replace("PartialObjectMetadata;", "PartialObjectMetadataList;")
 _PAGE = 500
 _AT_ONCE = 8
 _FATAL = (TransportError, DecodeError, Unauthorized, ServerError, TooManyRequests)
@@ -69,13 +70,16 @@ class Cluster:
         except NotFound:
             return None
 
-    async def all_of(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[Object]:
+    async def all_of(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", metadata_only: bool = False
+    ) -> list[Object]:
         """All live objects of a kind, in one namespace or everywhere, perhaps only with these labels, page by page."""
+        accept = _METADATA_LIST if metadata_only else "application/json"
         found: list[Object] = []
         first = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
         query = first
         while True:
-            page = await self._json("GET", resource.collection_path(namespace), query=query)
+            page = await self._json("GET", resource.collection_path(namespace), query=query, accept=accept)
             found.extend(page.get("items") or ())
             rest = (page.get("metadata") or {}).get("continue")
             if not rest:

@@ -6,7 +6,7 @@ not look at is a warning that says so: not to know is not the same as being in o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,7 +21,9 @@ from controller.serverversion import OLDEST, problem
 from informers.clock import Clock
 from informers.errors import ApiError, Forbidden, NotFound
 from informers.resource import ObjectKey, Resource
-from reconcilers.kinds import BLUEPRINT
+from reconcilers import marks
+from reconcilers.kinds import BLUEPRINT, CONFIGURATION
+from reconcilers.marks import MANAGED_BY, PRODUCT
 
 _LEASE: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 _ADMISSION: Final = "admissionregistration.k8s.io"
@@ -206,7 +208,7 @@ async def _blueprints(cluster: Cluster) -> list[Finding]:
         return []  # the CRD has been told already
     except ApiError as error:
         return [Finding("blueprints", Level.WARN, f"were not looked at: {error.message or error}")]
-    found = []
+    found = await _without_blueprint(cluster, {blueprint["metadata"]["name"] for blueprint in blueprints})
     silent = []
     for blueprint in blueprints:
         name = blueprint["metadata"]["name"]
@@ -230,6 +232,32 @@ async def _blueprints(cluster: Cluster) -> list[Finding]:
         why = f"no operator has looked at BackupBlueprint {named} as it is now"
         found.append(Finding("blueprints", Level.WARN, why, "see whether an operator runs and is ready (/readyz)"))
     return found or [Finding("blueprints", Level.OK, f"{len(blueprints)}, all ready" if blueprints else "none yet")]
+
+
+async def _without_blueprint(cluster: Cluster, known: Collection[str]) -> list[Finding]:
+    """What is in force although its blueprint is gone: no status of a blueprint can tell that, and Events end."""
+    try:
+        listed = await cluster.all_of(CONFIGURATION, labels=f"{MANAGED_BY}={PRODUCT}", metadata_only=True)
+    except NotFound:
+        return []
+    except ApiError as error:
+        why = f"BackupConfigurations were not looked at: {error.message or error}"
+        return [Finding("blueprints", Level.WARN, why)]
+    left: dict[str, list[str]] = {}
+    for each in listed:
+        mark = marks.read(each["metadata"])
+        if mark is not None and mark.blueprint and mark.blueprint not in known:
+            left.setdefault(mark.blueprint, []).append(str(mark.target))
+    return [
+        Finding(
+            "blueprints",
+            Level.WARN,
+            f"BackupBlueprint {name} does not exist, and what it made stays as it is: BackupConfigurations of "
+            f"{len(targets)} target{'' if len(targets) == 1 else 's'}, such as {', '.join(targets[:_MOST_NAMED])}",
+            "create it again, or let the targets name another; autobackup explain KIND/NAME tells how each stands",
+        )
+        for name, targets in sorted(left.items())
+    ]
 
 
 def _condition(obj: Object, kind: str) -> Object | None:

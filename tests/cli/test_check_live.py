@@ -254,6 +254,38 @@ def test_a_policy_that_has_no_effect(admin: ApiClient, check: Check) -> None:
         admin.delete(policy + "Binding", "autobackup-tested")
 
 
+def test_what_is_left_of_a_blueprint_that_is_gone(admin: ApiClient, check: Check) -> None:
+    left = {
+        "apiVersion": "stash.appscode.com/v1beta1",
+        "kind": "BackupConfiguration",
+        "metadata": {
+            "name": "deploy-shop",
+            "namespace": "default",
+            "labels": {"app.kubernetes.io/managed-by": "autobackup"},
+            "annotations": {
+                "autobackup.stash.appscode.com/target": "Deployment/default/shop",
+                "autobackup.stash.appscode.com/blueprint": "weekly",
+            },
+        },
+        "spec": {
+            "repository": {"name": "deploy-shop"},
+            "retentionPolicy": {"name": "keep", "keepLast": 3, "prune": True},
+        },
+    }
+    admin.create(left)
+    try:
+        code, found = check()
+        [told] = [each for each in found["blueprints"] if each["level"] == "warn"]
+        assert code == 0
+        assert told["message"] == (
+            "BackupBlueprint weekly does not exist, and what it made stays as it is: BackupConfigurations of 1 target, "
+            "such as Deployment default/shop"
+        )
+        assert "autobackup explain" in told["remedy"]
+    finally:
+        admin.delete("stash.appscode.com/v1beta1/BackupConfiguration", "deploy-shop", namespace="default")
+
+
 def test_blueprints_that_are_not_ready(admin: ApiClient, check: Check) -> None:
     spec = {
         "backend": {"s3": {"endpoint": "e", "bucket": "b", "prefix": "p"}, "storageSecretName": "storage"},
