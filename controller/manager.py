@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 import structlog
 
 from controller import families as f
+from controller import memory
 from controller.applier import Applier
 from controller.barrier import WriteBarrier
 from controller.brake import Brake
@@ -77,9 +77,6 @@ _FLUSH_SECONDS = 1.5
 # targets were configured, would hold up the next leader.
 _FLUSH_SECONDS_OF_A_LEADER = 0.2
 
-# Rows live as long as their objects and hold no cycles: looking for cycles among them often costs stalls.
-GC_THRESHOLDS = (5_000, 10, 1000)
-
 Job = Coroutine[None, None, None]
 
 _log = structlog.get_logger("manager")
@@ -117,9 +114,7 @@ def _run(settings: Settings, *, version: str, clock: Clock, logs: Logs) -> int:
     )
     _log.info("Starting", version=version, identity=identity, server=credentials.server_url, via=credentials.source)
     election = Election.of(settings, credentials, transport, clock=clock, metrics=metrics, identity=identity)
-    # What imports leave is there until the end: no later collection walks through it while the loop waits.
-    gc.collect()
-    gc.freeze()
+    memory.leave_out(search=True)
     with Watchdog(election.fence, clock):
         main = _main(settings, election, transport, clock=clock, metrics=metrics, identity=identity, logs=logs)
         return asyncio.run(main)
@@ -135,7 +130,6 @@ async def _main(
     identity: str,
     logs: Logs,
 ) -> int:
-    gc.set_threshold(*GC_THRESHOLDS)
     readiness = _Readiness()
     checks = Checks()
     checks.live("leader-election", election.overdue)
@@ -270,7 +264,10 @@ class Operator:
 
     def background(self, readiness: _Readiness) -> list[Job]:
         """The jobs of the process, to be run until they are cancelled."""
-        jobs: list[Job] = [watch_loop_lag(self._clock, self._metrics.loop_lag.observe)]
+        jobs: list[Job] = [
+            watch_loop_lag(self._clock, self._metrics.loop_lag.observe),
+            memory.keep_tidy(self._clock, busy=lambda: len(self._queue) > 0),
+        ]
         if self._settings.auto_backup:
             lead = self._lead_alone() if self._elector is None else self._elector.run(self._lead, ready=self._synced)
             jobs += [self._factory.run(), self._sync(readiness), lead]
@@ -297,7 +294,7 @@ class Operator:
                 readiness.synced = True
             except NotSynced:
                 _log.warning("Still waiting for caches", err=self._lagging())
-        gc.freeze()  # without a look for cycles before it, which would take as long as twenty turns
+        memory.leave_out(search=False)  # it would take as long as twenty turns of the loop
         _log.info("Caches are complete", duration_s=round(self._clock.monotonic() - started, 3))
         self._synced.set()
 

@@ -22,7 +22,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from bench import stalls
-from controller.manager import GC_THRESHOLDS
+from controller.memory import THRESHOLDS
 from informers import (
     AiohttpTransport,
     Credentials,
@@ -103,7 +103,7 @@ if __name__ == "__main__":
         if meter is not None:
             # As the operator does.
             gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
+            gc.set_threshold(*THRESHOLDS)
         if sys.argv[2] == "memory":
             tracemalloc.start()
         result = asyncio.run(main(access, sys.argv[2]))

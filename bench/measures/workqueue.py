@@ -9,7 +9,7 @@ from time import process_time
 
 from bench.figures import Figure, Goal
 from bench.progress import Progress
-from controller.manager import GC_THRESHOLDS
+from controller.memory import THRESHOLDS
 from controller.metrics import Metrics
 from controller.workqueue import WorkQueue
 from informers.clock import RealClock
@@ -24,7 +24,7 @@ def work_queue(progress: Progress, *, rounds: int, keys: int = KEYS) -> list[Fig
     progress.step(f"work queue with {keys} keys")
     metrics = Metrics(version="bench").queue("bench")
     usual = gc.get_threshold()
-    gc.set_threshold(*GC_THRESHOLDS)
+    gc.set_threshold(*THRESHOLDS)
     seconds = [asyncio.run(_pass_through(keys, metrics)) for _ in range(rounds)]
     gc.set_threshold(*usual)
     each = tuple(second / keys * 1e6 for second in seconds)
