@@ -115,4 +115,4 @@ def test_the_real_kubectl_asks_and_understands(programs: Path, control_plane: Co
     assert "ShellCompDirectiveDefault" in kubectl("__complete", "autobackup", "resolve", "-f", "").stderr
     ran = kubectl("autobackup", "resolve", "-x")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "kubectl autobackup: error:" in ran.stderr
+    assert "kubectl autobackup resolve: error:" in ran.stderr
