@@ -185,7 +185,7 @@ async def _token(options: argparse.Namespace) -> str | None:
         header = await load_credentials(options.kubeconfig, options.context).authorization()
     except CredentialsError as error:
         if options.kubeconfig or options.context:
-            raise UsageError(str(error)) from None
+            raise Unreachable(str(error)) from None
         return None
     scheme, _, token = (header or "").partition(" ")
     return token if scheme == "Bearer" else None

@@ -365,7 +365,7 @@ def test_a_question_that_makes_no_sense_is_told(opened: OperatorProcess, query: 
         (("queue", "--url", "nonsense"), 2, "nonsense"),
         (("queue", "--url", "http://127.0.0.1:1"), 3, "port-forward"),
         (("queue", "--url", "https://127.0.0.1:1", "--token-file", "/nonexistent"), 2, "/nonexistent"),
-        (("queue", "--url", "https://127.0.0.1:1", "--kubeconfig", "/nonexistent"), 2, "/nonexistent"),
+        (("queue", "--url", "https://127.0.0.1:1", "--kubeconfig", "/nonexistent"), 3, "/nonexistent"),
     ],
 )
 def test_the_command_line_and_the_address(

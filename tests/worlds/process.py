@@ -78,7 +78,7 @@ def quiet() -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_NOTHING))
     try:
-        with mock.patch("controller.manager.gc"):
+        with mock.patch.multiple("controller.memory", leave_out=mock.DEFAULT, tidy=mock.DEFAULT):
             yield
     finally:
         structlog.configure(**before)

@@ -3,7 +3,7 @@
 Kinds are named by text: "apps/v1/Deployment", "v1/Secret". Paths come from the server's own discovery,
 asked again when a kind is not found, so that a CRD installed a moment ago works. Every answer of 400 and
 above raises `ApiFailure` with the attempt and the server's words; no answer at all raises `ApiUnreachable`.
-Nothing is retried.
+Nothing is retried, except what a server that has just started says of custom resources until it has read them.
 
 One client keeps one connection and serves one thread at a time; make one per thread.
 """
@@ -15,6 +15,7 @@ import json
 import select
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 Object = dict[str, Any]
+
+_STARTING = b"storage is (re)initializing"
+_STARTING_SECONDS = 0.2
 
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -120,20 +124,30 @@ class ApiClient:
         sent = {"Authorization": f"Bearer {self.token}", "User-Agent": "autobackup-tools", **(headers or {})}
         if data is not None:
             sent["Content-Type"] = content_type
-        with self._lock:
-            connection = self._connected()
-            try:
-                connection.request(method, target, body=data, headers=sent)
-                response = connection.getresponse()
-                answer = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                raise ApiUnreachable(f"{method} {self.server}{target}: {type(error).__name__}: {error}") from error
+        deadline = time.monotonic() + self._timeout
+        while True:
+            response, answer = self._exchange(method, target, data, sent)
+            if response.status != 429 or _STARTING not in answer or time.monotonic() > deadline:
+                break
+            time.sleep(_STARTING_SECONDS)
         if response.status >= 400:
             raise ApiFailure(f"{method} {target}", response.status, answer)
         if "json" in response.headers.get("Content-Type", ""):
             return json.loads(answer)
         return answer.decode(errors="replace")
+
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        with self._lock:
+            connection = self._connected()
+            try:
+                connection.request(method, target, body=data, headers=dict(headers))
+                response = connection.getresponse()
+                return response, response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                raise ApiUnreachable(f"{method} {self.server}{target}: {type(error).__name__}: {error}") from error
 
     def _connected(self) -> http.client.HTTPSConnection:
         # An idle connection has nothing to read; if it has, the server has closed it (restart, idle timeout).
