@@ -4,7 +4,9 @@
   loop. What imports leave, and what caches hold once they are complete, is left out of all searches (`leave_out`), and
   the collector seldom searches through what is old by itself.
 - Cycles there are nevertheless, one for each connection that ended: asyncio's transports refer to themselves. So
-  everything that was not left out is searched every few minutes, in a moment without work (`tidy`).
+  everything that was not left out is searched every few minutes, in a moment without work (`tidy`). Where that has
+  become much, after the first look at all targets or when many rows were replaced, it is left out as well, unsearched:
+  a few cycles stay for good then, far less than what there is much of.
 - An outage has all connections made anew at once, and half of glibc's heap is free after it, page by page between what
   is used. It keeps those pages; `malloc_trim` gives them back. Where the C library has none, nothing is done.
 
@@ -24,6 +26,8 @@ from informers.clock import Clock
 THRESHOLDS: Final = (5_000, 10, 1000)
 """Of the collector: objects more than freed, searches of the youngest, searches of the young."""
 EVERY_SECONDS: Final = 300.0
+MANY: Final = 20_000
+"""More objects than these are not searched through in one turn of the loop."""
 _PATIENCE_SECONDS: Final = 60
 """For how long a moment without work is waited for."""
 
@@ -52,9 +56,11 @@ async def keep_tidy(clock: Clock, busy: Callable[[], bool]) -> None:
 
 
 def tidy() -> int:
-    """Free what only cycles keep, give back to the system what is free; the number of objects that were freed."""
+    """Free what only cycles keep, give back to the system what is free. Returns the number of objects freed."""
     import ctypes  # noqa: PLC0415 - no part of the time that a start takes
 
+    if len(gc.get_objects()) > MANY:
+        gc.freeze()
     freed = gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -6,8 +6,9 @@ operator and the API server cuts, stops, refuses and loses requests every few se
 
 Resident memory is read every ten seconds. The first part, in which caches that live for minutes fill, is left out; the
 figure is the slope of a straight line through the rest, per hour, with the window and the standard error beside it:
-what a run of minutes says about an hour is an extrapolation. In the end the faults stop, and what the operator made has
-to be what is asked for.
+what a run of minutes says about an hour is an extrapolation. Every five minutes the operator gives back what is free,
+so that the line goes through teeth of a saw; the lowest of each such time says whether something stays. In the end the
+faults stop, and what the operator made has to be what is asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bench.fleet import ANNOTATION, BLUEPRINT, create_request, deployment
 from bench.operator import Operator
 from bench.progress import Progress
 from bench.scene import Scene
+from controller.memory import EVERY_SECONDS
 from tests.support.faultproxy import FaultProxy
 from tests.support.faults import Answer, CutAfter, DropAfter, Fault
 
@@ -90,10 +92,18 @@ class _Churn:
             Figure(group, "growth", f"{title}, last {minutes:.0f} min, extrapolated", "MB/h", (hourly,), goal=GROWTH),
             Figure(group, "error", "its standard error", "MB/h", (error * 3600 / 1e6,)),
             Figure(group, "memory", "resident memory meanwhile", "MB", tuple(size / 1e6 for _, size in window)),
+            Figure(group, "lowest", f"lowest of each {EVERY_SECONDS / 60:.0f} min of the run", "MB", self._lowest()),
             Figure(group, "first", "resident memory when it began", "MB", (self._samples[0][1] / 1e6,)),
             Figure(group, "cpu", "CPU of the operator", "%", (self._spent / self._seconds * 100,)),
             Figure(group, "failed", "changes that failed", "", (float(self._failed),), goal=Goal(0, exact=True)),
         ]
+
+    def _lowest(self) -> tuple[float, ...]:
+        spans: dict[int, int] = {}
+        for at, size in self._samples:
+            span = int(at // EVERY_SECONDS)
+            spans[span] = min(size, spans.get(span, size))
+        return tuple(size / 1e6 for size in spans.values())
 
     async def _change(self, connection: Connection, until: float) -> None:
         """Keep the rate; a server that does not keep up is waited for."""

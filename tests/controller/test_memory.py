@@ -48,6 +48,22 @@ def test_what_was_left_out_is_not_searched_and_everything_else_is() -> None:
     assert left_out() is not None
 
 
+@pytest.mark.usefixtures("collector")
+def test_where_there_is_much_a_search_leaves_it_out_and_the_next_one_is_short() -> None:
+    memory.leave_out(search=True)
+    before = gc.get_freeze_count()
+    rows = [Knot() for _ in range(memory.MANY + 1)]
+    memory.tidy()
+    assert gc.get_freeze_count() >= before + len(rows)
+    new = Knot()
+    searched = weakref.ref(new)
+    del new
+    memory.tidy()
+    assert searched() is None
+    for row in rows:
+        del row.itself
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have nothing of the kind")
 def test_free_pages_between_used_ones_go_back_to_the_system() -> None:
     blocks = [bytes(4096) + bytes(number % 7) for number in range(PAGES)]

@@ -104,6 +104,8 @@ class _Wire:
     async def send(self, data: bytes) -> None:
         if self.silent:
             await asyncio.get_running_loop().create_future()  # until somebody closes it
+        if self.writer.transport.is_closing():
+            raise _Broken  # asyncio would take it, and complain of the sixth time
         self.writer.write(data)
         await self.writer.drain()
 
