@@ -10,7 +10,7 @@
 - An outage has all connections made anew at once, and half of glibc's heap is free after it, page by page between what
   is used. It keeps those pages; `malloc_trim` gives them back. Where the C library has none, nothing is done.
 
-Source of the rules: CPython `Modules/gcmodule.c`, `Lib/asyncio/selector_events.py`; malloc_trim(3).
+Why: ADR 27. Source of the rules: CPython `Modules/gcmodule.c`, `Lib/asyncio/selector_events.py`; malloc_trim(3).
 """
 
 from __future__ import annotations
