@@ -52,18 +52,24 @@ def flag_arguments(defaults: Flags, overrides: Flags) -> list[str]:
     return arguments
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback port nobody listens on, outside the range the kernel takes client ports from.
+    """A loopback port nobody listens on, outside the range the kernel takes client ports from; another one each time.
 
     A port inside that range can be taken by an outgoing connection while a server on it restarts.
     """
     for _ in range(200):
         port = random.randrange(20000, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise ControlPlaneError("found no free loopback port between 20000 and 32000")
 
