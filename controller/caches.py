@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from controller.applier import Applier
 from controller.claims import Claims
-from controller.counting import finish
 from controller.outcomes import Outcomes
 from controller.reach import Reach
 from controller.secretcheck import StorageSecrets
@@ -261,11 +260,8 @@ class View:
         row = self.blueprint(blueprint)
         return row.generation if row else 0
 
-    def summary(self, blueprint: str) -> Summary:
-        return finish(self.counting(blueprint))
-
     def counting(self, blueprint: str) -> Generator[None, None, Summary]:
-        """The same, with a pause after each share of the targets."""
+        """How the targets of a blueprint stand, with a pause after each share of them."""
         row = self.blueprint(blueprint)
         provider, source = (provider_in(row), source_in(row)) if row else ("", None)
         copied = self._copies.source_sight(source, blueprint=blueprint, provider=provider) if source else None

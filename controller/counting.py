@@ -50,13 +50,3 @@ async def count(view: Countable, name: str, clock: Clock) -> Counted:
         except StopIteration as end:
             return Counted(row, end.value)
         await clock.sleep(0)
-
-
-def finish(counting: Generator[None, None, Summary]) -> Summary:
-    """Count all at once."""
-    while True:
-        try:
-            next(counting)
-        except StopIteration as end:
-            summary: Summary = end.value
-            return summary

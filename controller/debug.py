@@ -21,6 +21,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from controller.caches import View
+from controller.counting import count
 from controller.entries import QueueItem
 from controller.logs import LEVELS, Logs
 from controller.redaction import redact
@@ -72,15 +73,17 @@ class Debug:
             "items": [_item(item) for item in self._queue.items(most)],
         }
 
-    def plan(self, key: Key) -> Json:
+    async def plan(self, key: Key) -> Json:
         """What would be done about one key now, and what came of the last look at it."""
-        blueprint = key.kind == BLUEPRINT.kind
-        row = self._view.blueprint(key.name) if blueprint else self._view.target(key)
-        plan = plan_blueprint(self._view, key) if blueprint else plan_target(self._view, key)
+        if key.kind == BLUEPRINT.kind:
+            counted = await count(self._view, key.name, self._clock)
+            known, plan = counted.row is not None, plan_blueprint(counted, key)
+        else:
+            known, plan = self._view.target(key) is not None, plan_target(self._view, key)
         item = self._queue.item(key)
         return {
             "key": key._asdict(),
-            "inCache": row is not None,
+            "inCache": known,
             "queued": None if item is None else _item(item),
             "recorded": [_plain(outcome) for outcome in self._recorded(key)],
             **_plan(plan),
@@ -108,7 +111,7 @@ def add_debug(application: web.Application, debug: Debug, logs: Logs) -> None:
         if not name or (kind == BLUEPRINT.kind) == bool(namespace):
             return _refusal("give name, and namespace but for a BackupBlueprint, which has none")
         try:
-            return _answer(debug.plan(Key(kind, namespace, name)))
+            return _answer(await debug.plan(Key(kind, namespace, name)))
         except Exception as error:  # the defect that makes this key fail is what somebody is looking for
             return _answer({"error": f"planning failed: {error!r}"}, status=500)
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import outcomes as module
-from controller.counting import count, finish
+from controller.counting import count
 from controller.outcomes import SHARE, Outcomes
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State
 from reconcilers.ports import MOST_FAILURES, SecretSight, SecretState, Summary
 from reconcilers.reasons import Reason
+from tests.controller.walk import finish
 from tests.support.virtualtime import VirtualClock, run_virtual
 
 FOUND = SecretSight(SecretState.FOUND)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.counting import finish
 from controller.outcomes import Outcomes
 from informers.resource import ObjectKey
 from reconcilers.keys import Key
 from reconcilers.plan import Outcome, State, Wish
 from reconcilers.ports import SecretSight, SecretState
 from reconcilers.reasons import Reason
+from tests.controller.walk import finish
 
 A, B = Key("Deployment", "demo", "a"), Key("StatefulSet", "demo", "b")
 SECRET = ObjectKey("demo", "storage")
